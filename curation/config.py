@@ -1,0 +1,72 @@
+"""What a curation run reads and how it decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from curation.errors import ConfigError, check_range, unknown_name
+from curation.pairs import PairConfig
+
+DOCUMENT_KINDS = ("wikipedia", "c4", "cc-news", "json")
+PAIR_KINDS = ("po",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceConfig:
+    """One `[[curation.sources]]` table: where the raw text lies and what it is."""
+
+    kind: str
+    """wikipedia | c4 | cc-news | json | po"""
+    path: str
+    """Path, glob, fsspec URL or package://NAME/file; .bz2 .gz .xz .zst or plain."""
+    name: str = ""
+    """The source's name in records and reports; default: its kind."""
+    language: str | None = None
+    """What the source declares; leave it out where the source itself says it."""
+    sample: float = 1.0
+    """Share of the records to keep, chosen by a hash of their id."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """kind json only: which field is title, text, abstract, url, date, id, language."""
+    priority: int = 0
+    """Among exact duplicates the source with the highest priority is kept."""
+
+    def __post_init__(self) -> None:
+        kinds = (*DOCUMENT_KINDS, *PAIR_KINDS)
+        if self.kind not in kinds:
+            raise ConfigError(unknown_name("curation.sources.kind", self.kind, kinds))
+        check_range("curation.sources.sample", self.sample, 0.0, 1.0)
+        if self.kind == "json" and not {"title", "text"} <= self.columns.keys():
+            raise ConfigError(
+                "curation.sources.columns of a json source must name the fields of title and text: "
+                'columns = {title = "…", text = "…"}'
+            )
+        if self.kind != "json" and self.columns:
+            raise ConfigError(f"curation.sources.columns does nothing for kind {self.kind!r}")
+
+    @property
+    def label(self) -> str:
+        """The name of the source in records."""
+        return self.name or self.kind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurationConfig:
+    """The `[curation]` table."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    """The `[[curation.sources]]` tables, any number and mix."""
+    thresholds: str = ""
+    """A TOML file of quality bounds; empty: the one that ships with the package."""
+    min_language_score: float = 0.5
+    """Documents without a declared language are rejected below this score of the verdict."""
+    max_document_characters: int = 1_000_000
+    """Longer documents are rejected before any per-character work."""
+    pairs: PairConfig = field(default_factory=PairConfig)
+    """Which pairs documents give."""
+    part_mb: float = 64.0
+    """Uncompressed size of an output part, in MB: also what a worker holds while writing one."""
+
+    def __post_init__(self) -> None:
+        check_range("curation.min_language_score", self.min_language_score, 0.0, 1.0)
+        check_range("curation.part_mb", self.part_mb, 0.01, 4096)
+        check_range("curation.max_document_characters", self.max_document_characters, 1, 1e9)

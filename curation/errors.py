@@ -1,0 +1,47 @@
+"""The errors a user can cause and mend; every message says what, the value and the way out.
+
+ThreefoldError
+├── ConfigError   the run configuration is wrong
+├── InputError    an input is missing, empty or not what its source says it is
+├── ServiceError  a service the run depends on (an LLM server) refuses or does not answer
+└── TrainingError the loss is no number any more
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ThreefoldError(Exception):
+    """Base of all errors that the command line prints in one line instead of a traceback."""
+
+
+class ConfigError(ThreefoldError):
+    """A configuration value is unknown, of the wrong type or out of range."""
+
+
+class InputError(ThreefoldError):
+    """An input is missing, empty or unreadable as a whole."""
+
+
+class ServiceError(ThreefoldError):
+    """A service is unreachable or refuses the request for good."""
+
+
+class TrainingError(ThreefoldError):
+    """Training cannot go on."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """Return a message for an unknown name: the nearest valid one, then all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {what} {name!r}: {hint}valid: {', '.join(names)}"
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise `ConfigError` unless `low <= value <= high`; `name` is the option to change."""
+    if not low <= value <= high:
+        raise ConfigError(f"{name} = {value!r} is outside {low:g} .. {high:g}")

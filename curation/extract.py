@@ -1,0 +1,202 @@
+"""One input file → cleaned documents, pairs and rejects: the part of curation that reads text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from curation import storage, text
+from curation.draw import is_drawn
+from curation.config import CurationConfig, SourceConfig
+from curation.filters import Thresholds, quality
+from curation.language import LanguageDetector, fits_script
+from curation.records import Document, Pair, Reject, Section, text_key
+from curation.sources import streams
+from curation.sources.raw import RawDocument, RawPair
+
+Raw = RawDocument | RawPair | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One unit of reading: a file of a source."""
+
+    source: int
+    path: str
+    bytes: int
+
+
+def list_splits(config: CurationConfig) -> list[Split]:
+    """Return the splits of all sources, the largest first so that no worker ends last alone."""
+    splits = [
+        Split(number, path, storage.size_of(path))
+        for number, source in enumerate(config.sources)
+        for path in storage.expand(source.path)
+    ]
+    return sorted(splits, key=lambda s: (-s.bytes, s.source, s.path))
+
+
+class SplitReader:
+    """Iterates over the raw records of a split; `share` tells how far it has read (0..1)."""
+
+    def __init__(self, split: Split, source: SourceConfig) -> None:
+        self._split = split
+        self._source = source
+        self._position: Callable[[], int] = lambda: 0
+
+    @property
+    def share(self) -> float:
+        """The share of the file's bytes consumed so far."""
+        return min(1.0, self._position() / max(1, self._split.bytes))
+
+    def __iter__(self) -> Iterator[Raw]:
+        if self._source.kind == "cc-news":
+            from curation.sources import cc_news
+
+            with storage.open_read(self._split.path) as raw:
+                self._position = raw.tell
+                yield from cc_news.read_pages(raw, self._source.label, self._source.language)
+                self._position = lambda: self._split.bytes
+            return
+        stream = streams.open_stream(self._split.path)
+        self._position = lambda: stream.position
+        with streams.transcoded(stream) as decoded:
+            found = False
+            for record in self._read(decoded):
+                found = True
+                yield record
+        name = self._split.path.rsplit("/", 1)[-1]
+        if stream.damage or not found:
+            reason = f"{stream.damage}_file" if stream.damage else "no_records"
+            yield Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
+
+    def _read(self, stream: IO[bytes]) -> Iterator[Raw]:
+        label, language = self._source.label, self._source.language
+        match self._source.kind:
+            case "wikipedia":
+                from curation.sources import wikipedia
+
+                return wikipedia.read_articles(stream, label, language)
+            case "c4":
+                from curation.sources import c4
+
+                language = language or c4.language_in_path(self._split.path)
+                return c4.read_lines_as_pages(stream, label, language)
+            case "json":
+                from curation.sources import table
+
+                return table.read_documents(stream, label, language, self._source.columns)
+            case "po":
+                from curation.sources import parallel
+
+                return parallel.read_po(stream, label, language)
+        raise AssertionError(self._source.kind)
+
+
+class Cleaner:
+    """Turns raw records into documents and pairs, or rejects them; build it once per process."""
+
+    def __init__(self, config: CurationConfig) -> None:
+        self._config = config
+        self._detector = LanguageDetector()
+        custom = None
+        if config.thresholds:
+            with storage.open_read(config.thresholds) as handle:
+                custom = handle.read().decode()
+        self._thresholds = Thresholds.load(custom)
+
+    def clean(self, raw: Raw, source: SourceConfig) -> Document | Pair | Reject | None:
+        """Return the record to keep or a reject; None for one that the sample leaves out."""
+        if isinstance(raw, Reject):
+            return raw
+        if isinstance(raw, RawPair):
+            pair = self._pair(raw, source)
+            return pair if isinstance(pair, Reject) or is_drawn(pair.id, "source", source.sample) else None
+        if not is_drawn(raw.id, "source", source.sample):
+            return None
+        return self._document(raw, source)
+
+    def _document(self, raw: RawDocument, source: SourceConfig) -> Document | Reject:
+        length = sum(len(section.text) for section in raw.sections)
+        if length > self._config.max_document_characters:
+            return self._reject(raw, source, "document_too_long", str(length))
+        document = assemble(raw, source.label)
+        verdict = self._detector.detect(document.text, raw.language)
+        document.language = verdict.language
+        document.language_score = verdict.score
+        document.language_agreement = verdict.agreement
+        document.script = verdict.script
+        document.quality = quality(document.text, verdict.script)
+        problem = self._problem(document)
+        if problem:
+            return self._reject(raw, source, problem[0], problem[1], document)
+        document.text_hash = text_key(document.text)
+        return document
+
+    def _problem(self, document: Document) -> tuple[str, str] | None:
+        """Return (reason, value) when the document is not to be kept."""
+        declared = document.declared_language
+        verdict = f"{document.language} {document.language_score:.2f}"
+        if declared is None and document.language_score < self._config.min_language_score:
+            return "language_unsure", verdict
+        if declared is not None and not fits_script(declared, document.script):
+            return "wrong_script", f"{declared} in {document.script}"
+        return self._thresholds.reject_reason(document.quality, document.language)
+
+    def _reject(
+        self,
+        raw: RawDocument,
+        source: SourceConfig,
+        reason: str,
+        value: str,
+        document: Document | None = None,
+    ) -> Reject:
+        language = document.language if document else raw.language or ""
+        excerpt = document.text[:200] if document else raw.sections[0].text[:200]
+        return Reject(raw.id, "extract", reason, source.label, language, value, excerpt)
+
+    def _pair(self, raw: RawPair, source: SourceConfig) -> Pair | Reject:
+        query, positive = text.one_line(raw.query), text.one_line(raw.positive)
+        languages = raw.query_language or "und", raw.language or "und"
+        for side, language in zip((query, positive), languages, strict=True):
+            script = text.dominant_script(side)
+            if not fits_script(language, script):
+                value = f"{language} in {script}"
+                return Reject(
+                    f"{source.label}:{raw.id or query[:60]}",
+                    "extract",
+                    "wrong_script",
+                    source.label,
+                    language,
+                    value,
+                    side[:200],
+                )
+        return Pair(query, positive, raw.relation, *languages, source.label)
+
+
+def assemble(raw: RawDocument, source: str) -> Document:
+    """Join a raw document's sections into one normalised text and record where each lies."""
+    pieces: list[str] = []
+    sections: list[Section] = []
+    position = 0
+    for section in raw.sections:
+        heading, body = text.one_line(section.heading), text.normalise(section.text)
+        if heading:
+            pieces.append(heading)
+            position += len(heading) + 1
+        if body:
+            sections.append(Section(heading, section.level, position, position + len(body)))
+            pieces.append(body)
+            position += len(body) + 1
+    return Document(
+        id=raw.id,
+        source=source,
+        title=text.one_line(raw.title),
+        text="\n".join(pieces),
+        declared_language=raw.language,
+        abstract=text.normalise(raw.abstract),
+        sections=sections,
+        url=raw.url,
+        date=raw.date,
+    )

@@ -1,0 +1,79 @@
+"""Documents → training pairs: title-body, title-abstract and section pairs (paper, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curation.errors import check_range
+from curation.records import Document, Pair, Reject
+from curation.text import UNSPACED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairConfig:
+    """Which pairs documents give, and what a pair must be like."""
+
+    relations: tuple[str, ...] = ("title-body", "title-abstract", "section")
+    """The relations to build."""
+    min_positive_characters: int = 100
+    """Positives shorter than this are rejected; a third of it in scripts without spaces."""
+    max_positive_characters: int = 60_000
+    """Longer positives are cut here (about twice 8,192 tokens of English)."""
+    max_query_characters: int = 300
+    """Longer titles are rejected: they are sentences."""
+
+    def __post_init__(self) -> None:
+        check_range("curation.pairs.min_positive_characters", self.min_positive_characters, 1, 1e6)
+        check_range("curation.pairs.max_positive_characters", self.max_positive_characters, 1, 1e8)
+        check_range("curation.pairs.max_query_characters", self.max_query_characters, 1, 1e5)
+
+
+def document_pairs(document: Document, config: PairConfig) -> Iterator[Pair | Reject]:
+    """Yield the pairs of a document, or the reason why a possible pair was not taken."""
+    for relation, query, positive in _candidates(document, config.relations):
+        reason = _reject_reason(query, positive, document, config)
+        if reason:
+            identity = f"{document.id}#{relation}"
+            yield Reject(
+                identity, "pairs", reason, document.source, document.language, query[:200]
+            )
+            continue
+        yield Pair(
+            query=query,
+            positive=positive[: config.max_positive_characters],
+            relation=relation,
+            query_language=document.language,
+            language=document.language,
+            source=document.source,
+            document_id=document.id,
+        )
+
+
+def _candidates(
+    document: Document, relations: tuple[str, ...]
+) -> Iterator[tuple[str, str, str]]:
+    if "title-body" in relations:
+        yield "title-body", document.title, document.text
+    if "title-abstract" in relations and document.abstract not in ("", document.text):
+        yield "title-abstract", document.title, document.abstract
+    if "section" in relations:
+        for section in document.sections:
+            query = f"{document.title}: {section.heading}" if section.heading else ""
+            if query:
+                yield "section", query, document.text[section.start : section.end]
+
+
+def _reject_reason(query: str, positive: str, document: Document, config: PairConfig) -> str:
+    least = config.min_positive_characters
+    if document.script in UNSPACED:
+        least = least // 3
+    if not query:
+        return "no_title"
+    if len(query) > config.max_query_characters:
+        return "title_too_long"
+    if len(positive) < least:
+        return "positive_too_short"
+    if query.casefold() == positive[: len(query) + 2].strip().casefold():
+        return "title_is_text"
+    return ""

@@ -1,0 +1,294 @@
+"""The records that travel between the stages, and their Parquet schemas, declared once.
+
+A dataclass is the record while a stage works on it; the schema is its form on disk.
+`to_table` turns one into the other without inferring any type (DESIGN: records and files).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import xxhash
+
+SCHEMA_VERSION = 1
+
+RELATIONS = (
+    "title-body",
+    "title-abstract",
+    "section",
+    "instruction-output",
+    "parallel",
+    "question-document",
+    "question-passage",
+    "labelled",
+)
+
+
+@dataclass(slots=True)
+class Section:
+    """A heading and the half-open character range of its body in the document's text."""
+
+    heading: str
+    level: int
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Document:
+    """One cleaned text with its origin, language verdict and quality scores."""
+
+    id: str
+    source: str
+    title: str
+    text: str
+    language: str = "und"
+    declared_language: str | None = None
+    language_score: float = 0.0
+    language_agreement: bool = False
+    script: str = ""
+    abstract: str = ""
+    sections: list[Section] = field(default_factory=list)
+    url: str = ""
+    date: str = ""
+    quality: dict[str, float] = field(default_factory=dict)
+    near_duplicate_cluster_size: int = 1
+    text_hash: bytes = b""
+
+
+@dataclass(slots=True)
+class Pair:
+    """A query and the text that answers it; `id` is a digest of the two, so equal pairs collide."""
+
+    query: str
+    positive: str
+    relation: str
+    query_language: str
+    language: str
+    source: str
+    query_document_id: str = ""
+    document_id: str = ""
+    query_tokens: int = 0
+    positive_tokens: int = 0
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            self.id = text_key(self.query, self.positive).hex()
+
+
+@dataclass(slots=True)
+class Question(Pair):
+    """A pair whose query an LLM wrote, with the whole provenance of the question."""
+
+    paragraph: str = ""
+    paragraph_start: int = 0
+    paragraph_position: float = 0.0
+    model: str = ""
+    prompt_version: str = ""
+    request_key: str = ""
+    finish_reason: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Sample:
+    """A paragraph drawn from a document, and the prompt that asks for a question about it."""
+
+    key: str
+    document_id: str
+    language: str
+    source: str
+    paragraph: str
+    paragraph_start: int
+    paragraph_position: float
+    prompt: str
+    opener: str
+    question_mark: str
+    stop: list[str]
+    prompt_version: str
+
+
+@dataclass(slots=True)
+class TrainingRow:
+    """A query with its positives and mined negatives; lists of ids, ranks and scores run along."""
+
+    id: str
+    query: str
+    positives: list[str]
+    negatives: list[str]
+    relation: str
+    source: str
+    query_language: str
+    language: str
+    length: int
+    positive_ids: list[str] = field(default_factory=list)
+    negative_ids: list[str] = field(default_factory=list)
+    negative_ranks: list[int] = field(default_factory=list)
+    positive_scores: list[float] = field(default_factory=list)
+    negative_scores: list[float] = field(default_factory=list)
+    positive_teacher_scores: list[float] | None = None
+    negative_teacher_scores: list[float] | None = None
+
+
+@dataclass(slots=True)
+class Reject:
+    """Something a stage dropped: `reason` is stable snake_case, `value` what decided it."""
+
+    id: str
+    stage: str
+    reason: str
+    source: str = ""
+    language: str = ""
+    value: str = ""
+    excerpt: str = ""
+
+
+def text_key(*texts: str) -> bytes:
+    """Return the 16-byte xxh3-128 digest of texts after folding case and white space.
+
+    Texts that differ only in these are exact duplicates (DESIGN: deduplication).
+    """
+    folded = "\x00".join(" ".join(text.casefold().split()) for text in texts)
+    return xxhash.xxh3_128_digest(folded.encode("utf-8", "surrogatepass"))
+
+
+def _schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema(
+        [pa.field(name, kind) for name, kind in fields],
+        metadata={"schema_version": str(SCHEMA_VERSION)},
+    )
+
+
+QUALITY = pa.struct(
+    [
+        ("characters", pa.int32()),
+        ("words", pa.int32()),
+        ("mean_word_length", pa.float32()),
+        ("letter_share", pa.float32()),
+        ("digit_share", pa.float32()),
+        ("symbol_share", pa.float32()),
+        ("duplicate_line_share", pa.float32()),
+        ("line_end_share", pa.float32()),
+    ]
+)
+SECTIONS = pa.list_(
+    pa.struct(
+        [("heading", pa.string()), ("level", pa.int8()), ("start", pa.int32()), ("end", pa.int32())]
+    )
+)
+
+DOCUMENT = _schema(
+    ("id", pa.string()),
+    ("source", pa.string()),
+    ("language", pa.string()),
+    ("declared_language", pa.string()),
+    ("language_score", pa.float32()),
+    ("language_agreement", pa.bool_()),
+    ("script", pa.string()),
+    ("title", pa.string()),
+    ("text", pa.string()),
+    ("abstract", pa.string()),
+    ("sections", SECTIONS),
+    ("url", pa.string()),
+    ("date", pa.string()),
+    ("quality", QUALITY),
+    ("near_duplicate_cluster_size", pa.int32()),
+    ("text_hash", pa.binary(16)),
+)
+
+_PAIR_FIELDS = (
+    ("id", pa.string()),
+    ("query", pa.string()),
+    ("positive", pa.string()),
+    ("relation", pa.string()),
+    ("query_language", pa.string()),
+    ("language", pa.string()),
+    ("source", pa.string()),
+    ("query_document_id", pa.string()),
+    ("document_id", pa.string()),
+    ("query_tokens", pa.int32()),
+    ("positive_tokens", pa.int32()),
+)
+PAIR = _schema(*_PAIR_FIELDS)
+QUESTION = _schema(
+    *_PAIR_FIELDS,
+    ("paragraph", pa.string()),
+    ("paragraph_start", pa.int32()),
+    ("paragraph_position", pa.float32()),
+    ("model", pa.string()),
+    ("prompt_version", pa.string()),
+    ("request_key", pa.string()),
+    ("finish_reason", pa.string()),
+    ("input_tokens", pa.int32()),
+    ("output_tokens", pa.int32()),
+)
+SAMPLE = _schema(
+    ("key", pa.string()),
+    ("document_id", pa.string()),
+    ("language", pa.string()),
+    ("source", pa.string()),
+    ("paragraph", pa.string()),
+    ("paragraph_start", pa.int32()),
+    ("paragraph_position", pa.float32()),
+    ("prompt", pa.string()),
+    ("opener", pa.string()),
+    ("question_mark", pa.string()),
+    ("stop", pa.list_(pa.string())),
+    ("prompt_version", pa.string()),
+)
+TRAINING_ROW = _schema(
+    ("id", pa.string()),
+    ("query", pa.string()),
+    ("positives", pa.list_(pa.string())),
+    ("negatives", pa.list_(pa.string())),
+    ("relation", pa.string()),
+    ("source", pa.string()),
+    ("query_language", pa.string()),
+    ("language", pa.string()),
+    ("length", pa.int32()),
+    ("positive_ids", pa.list_(pa.string())),
+    ("negative_ids", pa.list_(pa.string())),
+    ("negative_ranks", pa.list_(pa.int32())),
+    ("positive_scores", pa.list_(pa.float32())),
+    ("negative_scores", pa.list_(pa.float32())),
+    ("positive_teacher_scores", pa.list_(pa.float32())),
+    ("negative_teacher_scores", pa.list_(pa.float32())),
+)
+REJECT = _schema(
+    ("id", pa.string()),
+    ("stage", pa.string()),
+    ("reason", pa.string()),
+    ("source", pa.string()),
+    ("language", pa.string()),
+    ("value", pa.string()),
+    ("excerpt", pa.string()),
+)
+
+
+def to_table(records: Sequence[Any], schema: pa.Schema) -> pa.Table:
+    """Return the records as a table of `schema`; a value of another type raises `pa.ArrowInvalid`.
+
+    Nested `Section`s become structs. Lone surrogates, which UTF-8 cannot hold, are replaced.
+    """
+    columns = []
+    for column in schema:
+        values = [getattr(record, column.name) for record in records]
+        if column.type == SECTIONS:
+            values = [
+                [{name: getattr(s, name) for name in s.__slots__} for s in item] for item in values
+            ]
+        columns.append(pa.array(values, column.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def documents_from(table: pa.Table) -> list[Document]:
+    """Return the rows of a `DOCUMENT` table as `Document`s."""
+    rows = table.select(DOCUMENT.names).to_pylist()
+    for row in rows:
+        row["sections"] = [Section(**section) for section in row["sections"]]
+    return [Document(**row) for row in rows]

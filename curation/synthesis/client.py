@@ -1,0 +1,158 @@
+"""Asking an OpenAI-compatible server many things at once, politely and only once each."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import openai
+
+from curation.errors import ServiceError
+from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.responses import Response, ResponseLog
+
+_TERMINAL = (400, 401, 403, 404, 422)
+_LONGEST_WAIT = 60.0
+_GIVE_UP_AFTER = 8  # requests that failed for good before the first success: nobody is there
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion to ask for."""
+
+    key: str
+    prompt: str
+    stop: tuple[str, ...]
+    style: str
+
+
+@dataclass(slots=True)
+class Client:
+    """Sends requests with bounded concurrency and its own retries; the log keeps the answers."""
+
+    config: SynthesisConfig
+    base_url: str
+    model: str
+    api_key: str
+    log: ResponseLog
+    on_answer: Callable[[int], None]
+    """Called with the number of requests settled so far."""
+    failures: Counter[str] = field(default_factory=Counter)
+    _settled: int = 0
+    _succeeded: int = 0
+
+    def ask_all(self, requests: Sequence[Request]) -> None:
+        """Ask for all answers that the log does not hold; raise `ServiceError` if it is hopeless.
+
+        Requests that fail after all attempts are counted in `failures` and asked again by the
+        next run.
+        """
+        try:
+            asyncio.run(self._ask_all(requests))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def _ask_all(self, requests: Sequence[Request]) -> None:
+        queue = iter([request for request in requests if request.key not in self.log.known])
+        async with openai.AsyncOpenAI(
+            base_url=self.base_url,
+            api_key=self.api_key,
+            max_retries=0,
+            timeout=self.config.timeout_seconds,
+        ) as server:
+
+            async def worker() -> None:
+                for request in queue:
+                    await self._ask(server, request)
+                    self._settled += 1
+                    self.on_answer(self._settled)
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.config.concurrency):
+                    group.create_task(worker())
+
+    async def _ask(self, server: openai.AsyncOpenAI, request: Request) -> None:
+        problem = ""
+        for attempt in range(self.config.max_attempts):
+            try:
+                response = await self._once(server, request)
+            except openai.APIStatusError as error:
+                problem = self._status_problem(error)
+                wait = _wait_seconds(attempt, error.response.headers.get("retry-after"))
+            except (openai.APIConnectionError, _MalformedAnswer, ValueError) as error:
+                problem = str(error.__cause__ or error) or type(error).__name__
+                wait = _wait_seconds(attempt, None)
+            else:
+                self.log.append(response)
+                self._succeeded += 1
+                return
+            if attempt + 1 < self.config.max_attempts:
+                await asyncio.sleep(wait)
+        self.failures[problem] += 1
+        if not self._succeeded and self.failures.total() >= _GIVE_UP_AFTER:
+            raise ServiceError(
+                f"{self.base_url} gave no usable answer to {self.failures.total()} requests "
+                f"({problem}); check synthesis.base_url and that the server runs"
+            )
+
+    def _status_problem(self, error: openai.APIStatusError) -> str:
+        """Return a short name of a status that may pass; raise `ServiceError` for others."""
+        code = getattr(error, "code", None)
+        if error.status_code in _TERMINAL or code == "insufficient_quota":
+            raise ServiceError(
+                f"{self.base_url} refused: HTTP {error.status_code} {error.message}; check "
+                f"synthesis.model = {self.model!r} and the key in {self.config.api_key_env}"
+            ) from error
+        return f"HTTP {error.status_code}"
+
+    async def _once(self, server: openai.AsyncOpenAI, request: Request) -> Response:
+        common: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": self.config.max_output_tokens,
+            "temperature": self.config.temperature,
+            "seed": self.config.seed,
+        }
+        if request.stop:
+            common["stop"] = list(request.stop)
+        asked: Awaitable[Any]
+        if request.style == "base":
+            asked = server.completions.create(prompt=request.prompt, **common)
+        else:
+            messages: Any = [{"role": "user", "content": request.prompt}]
+            asked = server.chat.completions.create(messages=messages, **common)
+        return _parsed(await asked, request.key)
+
+
+class _MalformedAnswer(Exception):
+    """The server answered with something that is no completion."""
+
+
+def _parsed(completion: Any, key: str) -> Response:
+    """Return the answer; raise `_MalformedAnswer` for HTML with status 200, null choices …"""
+    try:
+        choice = completion.choices[0]
+        message = getattr(choice, "message", None)
+        text = choice.text if message is None else message.content
+        refusal = getattr(message, "refusal", None)
+        usage = completion.usage
+        return Response(
+            key=key,
+            content=text or "",
+            finish_reason="refusal" if refusal else str(choice.finish_reason),
+            model=str(completion.model),
+            input_tokens=int(usage.prompt_tokens) if usage else 0,
+            output_tokens=int(usage.completion_tokens) if usage else 0,
+        )
+    except (AttributeError, TypeError, IndexError) as error:
+        raise _MalformedAnswer("the answer is no completion") from error
+
+
+def _wait_seconds(attempt: int, retry_after: str | None) -> float:
+    """Return the pause before the next attempt: the server's wish, else 0.5·2^n with jitter."""
+    if retry_after and retry_after.replace(".", "", 1).isdigit():
+        return float(retry_after)
+    return min(_LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)

@@ -1,0 +1,70 @@
+"""How questions are written: the `[synthesis]` table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation.errors import ConfigError, check_range, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SynthesisConfig:
+    """The `[synthesis]` table."""
+
+    local_server: str = ""
+    """Start this model on loopback for the run: gemma-3-270m (from the demo's wheels)."""
+    base_url: str = ""
+    """An OpenAI-compatible endpoint, as https://api.openai.com/v1; excludes local_server."""
+    model: str = ""
+    """The model's name at the endpoint."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key; never the key itself."""
+    prompt: str = "instruct"
+    """instruct: the paper's instruction; base: a text to continue, for models without tuning."""
+    languages: tuple[str, ...] = ()
+    """Only documents in these languages; empty: all."""
+    documents_per_language: int = 100
+    """Documents drawn per language, uniformly."""
+    min_document_characters: int = 3000
+    """Shorter documents are not long documents."""
+    max_document_characters: int = 200_000
+    """Longer ones are left out."""
+    min_paragraph_characters: int = 200
+    """Paragraphs shorter than this carry no question; a third of it in unspaced scripts."""
+    max_paragraph_characters: int = 2000
+    """Longer paragraphs are cut at a sentence end."""
+    temperature: float = 0.4
+    """Sampling temperature."""
+    max_output_tokens: int = 64
+    """Cap on a question's tokens."""
+    concurrency: int = 8
+    """Requests in flight."""
+    timeout_seconds: float = 90.0
+    """Patience per request."""
+    max_attempts: int = 5
+    """Tries per request on overload, server errors and dropped connections."""
+    min_question_characters: int = 12
+    """Shorter answers are no questions; a third of it in unspaced scripts."""
+    max_copied_share: float = 0.6
+    """Longest substring shared with the paragraph over the question's length."""
+    seed: int = 0
+    """Draws documents and paragraphs, and is sent with each request."""
+
+    def __post_init__(self) -> None:
+        if self.prompt not in ("instruct", "base"):
+            raise ConfigError(unknown_name("synthesis.prompt", self.prompt, ("instruct", "base")))
+        if self.local_server and self.base_url:
+            raise ConfigError(
+                "synthesis.local_server and synthesis.base_url exclude each other; "
+                "unset one with --set synthesis.local_server=''"
+            )
+        if self.local_server not in ("", "gemma-3-270m"):
+            message = unknown_name("synthesis.local_server", self.local_server, ("gemma-3-270m",))
+            raise ConfigError(message)
+        check_range("synthesis.temperature", self.temperature, 0.0, 2.0)
+        check_range("synthesis.concurrency", self.concurrency, 1, 10_000)
+        check_range("synthesis.max_output_tokens", self.max_output_tokens, 1, 100_000)
+        check_range("synthesis.timeout_seconds", self.timeout_seconds, 0.1, 3600)
+        check_range("synthesis.max_attempts", self.max_attempts, 1, 100)
+        check_range("synthesis.documents_per_language", self.documents_per_language, 1, 1e9)
+        check_range("synthesis.max_copied_share", self.max_copied_share, 0.0, 1.0)

@@ -1,0 +1,51 @@
+"""How negatives are mined: the `[mining]` table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from curation.errors import ConfigError, check_range, unknown_name
+from curation.records import RELATIONS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MiningConfig:
+    """The `[mining]` table."""
+
+    relations: tuple[str, ...] = ("question-document",)
+    """Relations of pairs and questions to turn into training rows."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """At most so many rows of a relation and language: limits = {title-body = 1000}."""
+    negatives: int = 7
+    """Negatives per query (paper: 7)."""
+    depth: int = 200
+    """Candidates searched per query; deeper where too few survive."""
+    first_rank: int = 0
+    """Skip this many of the best surviving candidates."""
+    max_positive_ratio: float = 0.95
+    """A candidate must score below this share of the positive's score (NV-Retriever: 0.95)."""
+    sampling: str = "top"
+    """top: the best survivors; random: drawn from all that survive within `depth`."""
+    batch_tokens: int = 4096
+    """Tokens per encoding batch, padding included."""
+    dtype: str = "auto"
+    """auto: bf16 where a probe shows it faster and exact enough; else fp32 or bf16."""
+    seed: int = 0
+    """Decides random sampling."""
+    part_mb: float = 64.0
+    """Uncompressed size of a training shard in MB."""
+
+    def __post_init__(self) -> None:
+        for relation in (*self.relations, *self.limits):
+            if relation not in RELATIONS:
+                raise ConfigError(unknown_name("mining.relations", relation, RELATIONS))
+        check_range("mining.negatives", self.negatives, 0, 1000)
+        check_range("mining.depth", self.depth, 1, 100_000)
+        check_range("mining.first_rank", self.first_rank, 0, 100_000)
+        check_range("mining.max_positive_ratio", self.max_positive_ratio, 0.0, 10.0)
+        check_range("mining.part_mb", self.part_mb, 0.01, 4096)
+        check_range("mining.batch_tokens", self.batch_tokens, 16, 1 << 24)
+        if self.sampling not in ("top", "random"):
+            raise ConfigError(unknown_name("mining.sampling", self.sampling, ("top", "random")))
+        if self.dtype not in ("auto", "fp32", "bf16"):
+            raise ConfigError(unknown_name("mining.dtype", self.dtype, ("auto", "fp32", "bf16")))

@@ -1,0 +1,151 @@
+"""The command line. Nothing heavy is imported before a command runs: `--help` is instant."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from curation.errors import ThreefoldError
+
+DEFAULT_CONFIG = str(Path(__file__).with_name("configs") / "demo.toml")
+
+# command: (module, one line for the list, what the help says)
+COMMANDS = {
+    "curate": (
+        "pipelines.commands.curate",
+        "raw corpora → documents and title-body, title-abstract, section and parallel pairs",
+        "Reads every [[curation.sources]] of the config, cleans and identifies the text, drops\n"
+        "what the filters reject and exact duplicates, and writes OUT/documents, OUT/pairs\n"
+        "(in buckets by token length) and OUT/rejects/curate with a reason for each row.",
+    ),
+    "synth": (
+        "pipelines.commands.synth",
+        "documents → questions written by an LLM, checked",
+        "Draws documents of OUT/documents, picks a paragraph of each at random, has an\n"
+        "OpenAI-compatible model write a question, checks it and writes OUT/questions.\n"
+        "Answers are kept in OUT/responses: a rerun asks only for what is missing.",
+    ),
+    "mine-negatives": (
+        "pipelines.commands.mine",
+        "pairs and questions → training rows with hard negatives, in length-sorted shards",
+        "Encodes queries and passages with the model to be trained, searches them with FAISS,\n"
+        "removes positives and duplicates, and writes OUT/training with ids, ranks and scores.",
+    ),
+    "train": (
+        "pipelines.commands.train",
+        "training rows → an M3 checkpoint (dense, sparse, multi-vector)",
+        "Trains all three heads with self-knowledge distillation on batches of one length\n"
+        "bucket and writes OUT/model in BGE-M3 layout. A killed run goes on where it was saved.",
+    ),
+    "evaluate": (
+        "pipelines.commands.evaluate",
+        "checkpoint → nDCG@10 and Recall@100 per head and hybrid, before and after training",
+        "Evaluates every [[evaluation.sets]] of the config and writes OUT/metrics.",
+    ),
+    "demo": (
+        "pipelines.commands.demo",
+        "all of the above, one after the other",
+        "Runs curate, synth, mine-negatives, train and evaluate on one config and ends with a\n"
+        "table. Stages that are up to date are passed over.",
+    ),
+    "options": (
+        "pipelines.commands.options",
+        "every key of the config with its meaning and default",
+        "Lists the keys of a config file. Name a section to see only that: options train.loss",
+    ),
+}
+
+_EPILOG = """\
+a config is a TOML file; ready ones are in pipelines/configs. Any key can be set on the command
+line, in TOML notation:  --set train.epochs=2 --set 'curation.sources.0.path="dump.xml.bz2"'
+See all keys with: python -m pipelines options
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines",
+        description="From raw multilingual corpora to a trained, evaluated M3 embedding model.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (_, summary, description) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == "options":
+            command.add_argument("section", nargs="?", default="", help="as train or train.loss")
+        else:
+            _add_common(command)
+    return parser
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config", default=DEFAULT_CONFIG, metavar="FILE", help="TOML file (default: the demo's)"
+    )
+    command.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a config key, as train.epochs=2; repeatable",
+    )
+    command.add_argument("--out", metavar="DIR", help="where to write (the config's `out`)")
+    command.add_argument(
+        "--print-config", action="store_true", help="print the merged config and stop"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what would be read and written, and stop"
+    )
+    command.add_argument(
+        "beam", nargs="*", metavar="-- BEAM_OPTION", help="runner options, passed on to Beam"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return its exit status (2 for an error that the user can mend)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own, beam = _split_at_dashes(given)
+    parsed = build_parser().parse_args(own)
+    if getattr(parsed, "beam", None):
+        build_parser().error(f"unexpected argument {parsed.beam[0]!r}; runner options go after --")
+    parsed.beam = beam
+    module, _, _ = COMMANDS[parsed.command]
+    _set_environment()
+    try:
+        run: Callable[[argparse.Namespace], int] = import_module(module).main
+        return run(parsed)
+    except ThreefoldError as error:
+        sys.stderr.write(f"{parsed.command}: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{parsed.command}: interrupted; run it again to go on\n")
+        return 130
+
+
+def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _set_environment() -> None:
+    """Set what libraries read when they are imported, in this process and its workers."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # workers are processes already
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

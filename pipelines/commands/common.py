@@ -1,0 +1,30 @@
+"""What every command does first: read the config, or print it and stop."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from pipelines.config import RunConfig, load, to_toml
+from pipelines.terminal import say
+
+
+def read_config(arguments: argparse.Namespace) -> RunConfig | None:
+    """Return the merged config; None when it was only to be printed."""
+    config = load(arguments.config, arguments.overrides)
+    if arguments.out:
+        config = dataclasses.replace(config, out=arguments.out)
+    if arguments.print_config:
+        say(to_toml(config).rstrip())
+        return None
+    return config
+
+
+def refuse_beam_options(arguments: argparse.Namespace) -> None:
+    """Raise `ConfigError` where options after `--` would be ignored."""
+    if arguments.beam:
+        from curation.errors import ConfigError
+
+        raise ConfigError(
+            f"{arguments.command} runs no Beam pipeline: it would ignore {' '.join(arguments.beam)}"
+        )

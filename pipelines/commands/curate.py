@@ -1,0 +1,147 @@
+"""`make curate`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+
+from curation import storage
+from curation.errors import ConfigError, InputError
+from curation.extract import Split, list_splits
+from pipelines.commands.common import read_config
+from pipelines.config import RunConfig, to_dict
+from pipelines.stage import Stage, label_counts
+from pipelines.terminal import Progress, State, say, table
+from pipelines.work import Workspace, total_counts
+
+OUTPUTS = ("documents", "pairs", "rejects/curate")
+STEPS = {"extract": 0.75, "write-documents": 0.15, "write-pairs": 0.1}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    config = read_config(arguments)
+    if config is None:
+        return 0
+    if not config.curation.sources:
+        raise ConfigError(
+            f"{arguments.config} lists no source; add a table like:\n"
+            '  [[curation.sources]]\n  kind = "wikipedia"\n  path = "dumps/*.xml.bz2"'
+        )
+    splits = list_splits(config.curation)
+    if arguments.dry_run:
+        say(describe(config, splits))
+        return 0
+    run(config, splits, arguments.beam)
+    return 0
+
+
+def describe(config: RunConfig, splits: Sequence[Split]) -> str:
+    """Return what would be read and written."""
+    rows = []
+    for number, source in enumerate(config.curation.sources):
+        own = [split for split in splits if split.source == number]
+        size = sum(split.bytes for split in own) / 1e6
+        language = source.language or "from the source"
+        rows.append([source.label, source.kind, language, f"{len(own):,}", f"{size:,.1f}"])
+    listing = table(["source", "kind", "language", "files", "MB"], rows)
+    return f"{listing}\nwould write to {config.out}: {', '.join(OUTPUTS)}"
+
+
+def stage_for(config: RunConfig) -> Stage:
+    """Return the stage with all that the result depends on."""
+    paths = [path for source in config.curation.sources for path in storage.expand(source.path)]
+    return Stage(
+        name="curate",
+        out=config.out,
+        outputs=OUTPUTS,
+        config={"curation": to_dict(config.curation), "encoder": config.model.encoder},
+        inputs=[storage.describe_file(path) for path in paths],
+    )
+
+
+def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -> None:
+    """Curate, unless the outputs are up to date."""
+    stage = stage_for(config)
+    if stage.is_up_to_date():
+        return
+    from pipelines import curate, runner
+    from pipelines.encoders import encoder_folder
+
+    stage.begin()
+    job = curate.CurateJob(
+        config=config.curation,
+        tokenizer=encoder_folder(config.model.encoder),
+        workspace=stage.workspace,
+        out=config.out,
+        descriptions={output: stage.description(output) for output in OUTPUTS},
+    )
+    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(splits))
+    curate.build(pipeline, job)
+    with Progress("curate", "records", lambda: progress_state(stage.workspace, splits)):
+        runner.run(pipeline)
+    finish(stage, splits)
+
+
+def progress_state(workspace: Workspace, splits: Sequence[Split]) -> State:
+    """Return how far the job is, from the status files."""
+    statuses = {step: workspace.statuses(step) for step in STEPS}
+    extracted = statuses["extract"]
+    share = sum(s["share"] for s in extracted) / max(1, len(splits)) * STEPS["extract"]
+    for step in ("write-documents", "write-pairs"):
+        share += STEPS[step] * (1.0 if _is_past(statuses, step) else 0.0)
+    items = sum(n for s in extracted for k, n in s["counts"].items() if k.startswith("in|"))
+    done = sum(s["done"] for s in extracted)
+    return State(share, items, f"{done}/{len(splits)} files")
+
+
+def _is_past(statuses: dict[str, list[dict[str, object]]], step: str) -> bool:
+    """Tell whether a step is over: something of it is done and nothing is open."""
+    return bool(statuses[step]) and all(status["done"] for status in statuses[step])
+
+
+def finish(stage: Stage, splits: Sequence[Split]) -> None:
+    """Store the counts, print the summary, and fail where nothing was kept."""
+    workspace = stage.workspace
+    read = total_counts(workspace.statuses("extract"))
+    counts = read + sum(
+        (total_counts(workspace.statuses(f"write-{kind}")) for kind in ("documents", "pairs")),
+        Counter(),
+    )
+    storage.write_json(
+        storage.join(stage.out, "reports/curate.json"),
+        {"fingerprint": stage.fingerprint, "counts": dict(counts)},
+    )
+    say(summary_table(counts))
+    records = sum(n for _, n in label_counts(read, "in"))
+    documents = sum(n for _, n in label_counts(counts, "documents"))
+    pairs = sum(n for _, n in label_counts(counts, "pairs"))
+    stage.finish(
+        f"{records:,} records from {len(splits)} files",
+        f"{documents:,} documents and {pairs:,} pairs",
+        counts,
+    )
+    if not pairs:
+        raise InputError("no pair was kept; see the reasons above and in rejects/curate")
+
+
+def summary_table(counts: Counter[str]) -> str:
+    """Return documents, pairs and rejects by source and language."""
+    rows: dict[tuple[str, str], Counter[str]] = {}
+    for kind in ("documents", "pairs"):
+        for (source, language, *_), count in label_counts(counts, kind):
+            rows.setdefault((source, language), Counter())[kind] += count
+    for (_, source, language), count in label_counts(counts, "rejects"):
+        rows.setdefault((source, language), Counter())["rejects"] += count
+    cells = [
+        [f"{source} {language}", *(f"{rows[source, language][k]:,}" for k in _COLUMNS)]
+        for source, language in sorted(rows, key=lambda key: (key[0], -rows[key]["documents"]))
+    ]
+    shown, hidden = cells[:_MOST_ROWS], len(cells) - _MOST_ROWS
+    text = table(["source language", *_COLUMNS], shown)
+    return text + (f"\n… and {hidden} more in reports/curate.json" if hidden > 0 else "")
+
+
+_COLUMNS = ("documents", "pairs", "rejects")
+_MOST_ROWS = 40

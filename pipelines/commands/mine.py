@@ -1,0 +1,242 @@
+"""`make mine-negatives`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from curation import manifest, storage
+from curation.records import TRAINING_ROW, TrainingRow, to_table
+from pipelines.commands.common import read_config
+from pipelines.config import RunConfig, to_dict
+from pipelines.stage import Stage
+from pipelines.terminal import Progress, say
+
+OUTPUTS = ("training",)
+_ROWS_PER_RUN = 5000
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    config = read_config(arguments)
+    if config is None:
+        return 0
+    sources = input_manifests(config)
+    if arguments.dry_run:
+        rows = ", ".join(f"{m['rows']:,} {name}" for name, m in sources.items())
+        say(f"would read {rows} of {config.out}")
+        say(f"would mine {config.mining.negatives} negatives each for the relations "
+            f"{', '.join(config.mining.relations)} and write {config.out}/training")
+        return 0
+    run(config, sources, arguments.beam)
+    return 0
+
+
+def input_manifests(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Return the manifests of the folders that hold the wanted relations."""
+    relations = set(config.mining.relations)
+    wanted = {}
+    if any(relation.startswith("question-") for relation in relations):
+        wanted["questions"] = "make synth"
+    if any(not relation.startswith("question-") for relation in relations):
+        wanted["pairs"] = "make curate"
+    return {
+        name: manifest.read(storage.join(config.out, name), command)
+        for name, command in wanted.items()
+    }
+
+
+def stage_for(config: RunConfig, sources: dict[str, dict[str, Any]]) -> Stage:
+    """Return the stage with all that the result depends on."""
+    return Stage(
+        name="mine-negatives",
+        out=config.out,
+        outputs=OUTPUTS,
+        config={
+            "mining": to_dict(config.mining),
+            "model": to_dict(config.model),
+            "splits": to_dict(config.splits),
+        },
+        inputs=[{name: manifest.content_digest(m)} for name, m in sources.items()],
+    )
+
+
+def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: list[str]) -> None:
+    """Mine, unless the output is up to date."""
+    stage = stage_for(config, sources)
+    if stage.is_up_to_date():
+        return
+    from mining.pool import build_pool, select_rows
+
+    stage.begin()
+    paths = [
+        path
+        for name, listed in sources.items()
+        for path in manifest.part_paths(storage.join(config.out, name), listed)
+    ]
+    rows = select_rows(paths, config.mining.relations, config.mining.limits, config.splits)
+    pool = build_pool(rows)
+    chosen, found = mine(config, stage, pool)
+    runs = spill_rows(config, stage, pool, chosen, found)
+    write_shards(config, stage, runs, beam_arguments)
+    counts = Counter({f"removed|{name}": n for name, n in chosen.removed.items()})
+    storage.write_json(
+        storage.join(stage.out, "reports/mine-negatives.json"),
+        {"fingerprint": stage.fingerprint, "counts": dict(counts)},
+    )
+    negatives = int((chosen.ids >= 0).sum())
+    removed = ", ".join(f"{name} {n:,}" for name, n in chosen.removed.items() if n)
+    stage.finish(
+        f"{len(rows):,} rows and {len(pool.passages):,} passages",
+        f"{len(rows):,} training rows with {negatives:,} negatives",
+    )
+    if removed:
+        say(f"  candidates removed: {removed}")
+
+
+def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any]:
+    """Encode, search and choose; vectors are kept until the stage ends."""
+    from mining import encode, index
+    from mining.negatives import Candidates, choose
+    from pipelines.encoders import encoder_folder
+    from train.model import load
+
+    device = encode.best_device()
+    model = load(encoder_folder(config.model.encoder), config.model, config.train.seed).to(device)
+    dtype = config.mining.dtype
+    if dtype == "auto":
+        dtype, why = encode.probe_dtype(model)
+        say(f"mine-negatives: encoding in {dtype} on {device.type} ({why})")
+    texts = {"queries": [row["query"] for row in pool.rows], "passages": pool.passages}
+    vectors = {
+        name: encoded(config, stage, model, name, listed, dtype) for name, listed in texts.items()
+    }
+    scores, ids = index.search(vectors["queries"], vectors["passages"], config.mining.depth)
+    positive = np.einsum("qd,qd->q", vectors["queries"], vectors["passages"][pool.positive])
+    found = Candidates(
+        ids=ids,
+        scores=scores,
+        positive=pool.positive,
+        positive_scores=positive.astype(np.float32),
+        text_groups=pool.text_groups,
+        document_groups=pool.document_groups,
+        query_groups=pool.query_groups,
+        known=pool.known,
+    )
+    return choose(found, config.mining), found
+
+
+def encoded(
+    config: RunConfig, stage: Stage, model: Any, name: str, texts: Sequence[str], dtype: str
+) -> Any:
+    """Return the vectors of texts, from an interrupted run's file where there is one."""
+    from mining.encode import encode_dense
+    from pipelines.merges import load_array, save_array
+
+    path = stage.workspace.path("vectors", f"{name}.npy")
+    if storage.exists(path):
+        return load_array(path)
+    with Progress(f"encode {name}", "texts") as progress:
+
+        def report(done: int, tokens: int) -> None:
+            progress.update(done / len(texts), done, f"{tokens:,} tokens")
+
+        vectors = encode_dense(
+            model,
+            texts,
+            is_query=name == "queries",
+            budget=config.mining.batch_tokens,
+            dtype=dtype,
+            report=report,
+        )
+    save_array(path, vectors)
+    return vectors
+
+
+def spill_rows(config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: Any) -> list[Any]:
+    """Write the training rows as sorted runs."""
+    from curation.runs import write_run
+    from curation.tokens import TokenCounter
+    from pipelines.encoders import encoder_folder
+    from pipelines.spill import row_keys
+
+    counter = TokenCounter(encoder_folder(config.model.encoder))
+    runs = []
+    for start in range(0, len(pool.rows), _ROWS_PER_RUN):
+        numbers = range(start, min(start + _ROWS_PER_RUN, len(pool.rows)))
+        rows = [training_row(pool, chosen, found, number) for number in numbers]
+        set_lengths(rows, counter, config)
+        path = stage.workspace.path("runs", "training", f"rows-{start:09d}.parquet")
+        runs.append(write_run(path, to_table(rows, TRAINING_ROW), row_keys(rows)))
+    return runs
+
+
+def training_row(pool: Any, chosen: Any, found: Any, number: int) -> TrainingRow:
+    """Return one row with its positive and its negatives."""
+    row = pool.rows[number]
+    kept = chosen.ids[number] >= 0
+    negatives = chosen.ids[number][kept].tolist()
+    return TrainingRow(
+        id=row["id"],
+        query=row["query"],
+        positives=[row["positive"]],
+        negatives=[pool.passages[i] for i in negatives],
+        relation=row["relation"],
+        source=row["source"],
+        query_language=row["query_language"],
+        language=row["language"],
+        length=0,
+        positive_ids=[pool.passage_ids[pool.positive[number]]],
+        negative_ids=[pool.passage_ids[i] for i in negatives],
+        negative_ranks=chosen.ranks[number][kept].tolist(),
+        positive_scores=[float(found.positive_scores[number])],
+        negative_scores=chosen.scores[number][kept].tolist(),
+    )
+
+
+def set_lengths(rows: Sequence[TrainingRow], counter: Any, config: RunConfig) -> None:
+    """Set each row's length: the longest of its texts in tokens, as the model will cut them."""
+    model = config.model
+    queries = counter.lengths([model.query_prompt + row.query for row in rows])
+    passages = list(dict.fromkeys(t for row in rows for t in (*row.positives, *row.negatives)))
+    counts = counter.lengths([model.passage_prompt + text for text in passages])
+    lengths = dict(zip(passages, counts, strict=True))
+    for row, query in zip(rows, queries, strict=True):
+        longest = max(lengths[text] for text in (*row.positives, *row.negatives))
+        row.length = max(
+            min(query, model.max_query_tokens), min(longest, model.max_passage_tokens)
+        )
+
+
+def write_shards(
+    config: RunConfig, stage: Stage, runs: Sequence[Any], beam_arguments: list[str]
+) -> None:
+    """Write the runs as length-sorted shards."""
+    import apache_beam as beam
+
+    from curation import tokens
+    from pipelines import runner
+    from pipelines.merges import keep_all
+    from pipelines.parts import PartPlan, WriteParts
+
+    plan = PartPlan(
+        kind="training",
+        directory=stage.directory("training"),
+        schema=TRAINING_ROW,
+        part_bytes=int(config.mining.part_mb * (1 << 20)),
+        description=stage.description("training"),
+        names=tokens.length_part_names,
+        boundaries=tuple(tokens.bucket_boundaries()),
+        row_group_rows=512,
+    )
+    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(runs))
+    _ = (
+        pipeline
+        | "Runs" >> beam.Create(list(runs))
+        | "Training" >> WriteParts(plan, stage.workspace, keep_all, spills=())
+    )
+    runner.run(pipeline)

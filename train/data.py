@@ -1,0 +1,150 @@
+"""Training rows out of Parquet shards, streamed: memory does not grow with the corpus."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from curation import storage
+from curation.errors import InputError
+from curation.tokens import BUCKET_EDGES, bucket_name
+from train.batching import Batch, Shard
+
+_COLUMNS = ["id", "query", "positives", "negatives"]
+_KEPT_GROUPS = 8  # row groups held; a batch touches two or three
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """What one step trains on; a text that occurs twice is listed once."""
+
+    ids: list[str]
+    queries: list[str]
+    passages: list[str]
+    passage_keys: list[int]
+    """A hash of each passage."""
+    positive_keys: list[list[int]]
+    """The hashes of all known positives of each query."""
+    targets: list[int]
+    """The column of each query's positive in `passages`."""
+
+
+def shards_of(directory: str, manifest: dict[str, Any]) -> list[Shard]:
+    """Return the shards that a manifest lists (`length=<bucket>/part-*.parquet`)."""
+    buckets = {f"length={bucket_name(i)}": i for i in range(len(BUCKET_EDGES))}
+    shards = []
+    for part in manifest["parts"]:
+        folder = str(part["name"]).partition("/")[0]
+        if folder not in buckets:
+            raise InputError(f"{directory}/{part['name']} is in no length bucket")
+        shards.append(Shard(storage.join(directory, part["name"]), buckets[folder], part["rows"]))
+    return shards
+
+
+@dataclass(slots=True)
+class RowReader:
+    """Reads rows of a bucket by index, keeping the row groups it used last."""
+
+    shards: Sequence[Shard]
+    _files: dict[str, pq.ParquetFile] = field(default_factory=dict)
+    _groups: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
+
+    def read(self, batch: Batch) -> list[dict[str, Any]]:
+        """Return the rows of a batch in order of their index."""
+        own = [shard for shard in self.shards if shard.bucket == batch.bucket]
+        starts = list(itertools.accumulate((shard.rows for shard in own), initial=0))
+        rows = []
+        for index in batch.rows.tolist():
+            number = bisect.bisect_right(starts, index) - 1
+            rows.append(self._row(own[number].path, index - starts[number]))
+        return rows
+
+    def _row(self, path: str, index: int) -> dict[str, Any]:
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = pq.ParquetFile(storage.open_read(path))
+        group = 0
+        while index >= file.metadata.row_group(group).num_rows:
+            index -= file.metadata.row_group(group).num_rows
+            group += 1
+        row: dict[str, Any] = self._group(path, file, group).slice(index, 1).to_pylist()[0]
+        return row
+
+    def _group(self, path: str, file: pq.ParquetFile, group: int) -> pa.Table:
+        key = (path, group)
+        if key not in self._groups:
+            try:
+                self._groups[key] = file.read_row_group(group, columns=_COLUMNS)
+            except (OSError, pa.ArrowException) as error:
+                raise InputError(f"{path} is damaged ({error}); run: make mine-negatives") from error
+        self._groups.move_to_end(key)
+        while len(self._groups) > _KEPT_GROUPS:
+            self._groups.popitem(last=False)
+        return self._groups[key]
+
+
+def text_key(text: str) -> int:
+    """Return a signed 63-bit hash of a text."""
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "replace")) >> 1
+
+
+def collate(
+    rows: Sequence[dict[str, Any]], negatives: int, generator: np.random.Generator
+) -> TextBatch:
+    """Return the texts of a batch: of each row one positive, drawn, and its first negatives."""
+    columns: dict[int, int] = {}
+    passages: list[str] = []
+
+    def column_of(text: str) -> int:
+        key = text_key(text)
+        if key not in columns:
+            columns[key] = len(passages)
+            passages.append(text)
+        return columns[key]
+
+    targets = []
+    for row in rows:
+        drawn = int(generator.integers(len(row["positives"])))
+        targets.append(column_of(row["positives"][drawn]))
+        for text in row["negatives"][:negatives]:
+            column_of(text)
+    return TextBatch(
+        ids=[row["id"] for row in rows],
+        queries=[row["query"] for row in rows],
+        passages=passages,
+        passage_keys=list(columns),
+        positive_keys=_positive_keys(rows),
+        targets=targets,
+    )
+
+
+def _positive_keys(rows: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """Return the keys of each query's positives; rows of one query know each other's."""
+    by_query: dict[str, set[int]] = {}
+    for row in rows:
+        own = by_query.setdefault(row["query"].casefold(), set())
+        own.update(map(text_key, row["positives"]))
+    return [sorted(by_query[row["query"].casefold()]) for row in rows]
+
+
+def prefetched(jobs: Iterator[Any], work: Any) -> Iterator[Any]:
+    """Yield work(job) for each job, computing the next one while the last is used."""
+    with ThreadPoolExecutor(1) as pool:
+        pending = None
+        for job in jobs:
+            following = pool.submit(work, job)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
