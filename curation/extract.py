@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
+import xxhash
+
 from curation import storage, text
-from curation.draw import is_drawn
 from curation.config import CurationConfig, SourceConfig
+from curation.draw import is_drawn
 from curation.filters import Thresholds, quality
 from curation.language import LanguageDetector, fits_script
 from curation.records import Document, Pair, Reject, Section, text_key
@@ -25,6 +27,11 @@ class Split:
     source: int
     path: str
     bytes: int
+
+    @property
+    def element(self) -> str:
+        """The split's name among the elements of work."""
+        return xxhash.xxh3_64_hexdigest(f"{self.source}\0{self.path}".encode())
 
 
 def list_splits(config: CurationConfig) -> list[Split]:

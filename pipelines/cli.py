@@ -131,6 +131,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ThreefoldError as error:
         sys.stderr.write(f"{parsed.command}: error: {error}\n")
         return 2
+    except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{parsed.command}: interrupted; run it again to go on\n")
         return 130

@@ -15,7 +15,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import xxhash
 
 from curation import dedup, storage, tokens
 from curation.config import CurationConfig
@@ -123,7 +122,7 @@ class Extract(beam.DoFn):  # type: ignore[misc]
 
     def process(self, split: Split) -> Iterator[Any]:
         """Read a file, unless an earlier attempt finished it."""
-        element = xxhash.xxh3_64_hexdigest(f"{split.source}\0{split.path}".encode())
+        element = split.element
         workspace = self._job.workspace
         done = workspace.finished("extract", element)
         outputs = done["outputs"] if done else self._read(split, element)

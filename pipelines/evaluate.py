@@ -188,13 +188,14 @@ def retrieve(
     dense_d = torch.cat([d.dense for d in documents]).float().cpu().numpy()
     sparse = _sparse_all(queries, documents)
     dense_scores, dense_ids = search(dense_q, dense_d, config.union_depth)
+    packed = scoring.pack(documents)
     runs: dict[str, Run] = {mode: [] for mode in MODES}
     for number, query in enumerate(queries):
         by_dense = dense_ids[number]
         by_sparse = np.argsort(-sparse[number], kind="stable")[: config.union_depth]
         by_sparse = by_sparse[sparse[number][by_sparse] > 0]
         top = by_dense[: config.rerank_depth]
-        vectors = _multi_vector(query, [documents[i] for i in top])
+        vectors = scoring.multi_vector_rescore(query, packed, torch.from_numpy(top)).cpu().numpy()
         runs["dense"].append(_as_run(by_dense, dense_scores[number]))
         runs["sparse"].append(_as_run(by_sparse, sparse[number][by_sparse]))
         runs["multi-vector"].append(_as_run(top, vectors))
@@ -220,10 +221,6 @@ def _sparse_all(queries: list[Embeddings], documents: list[Embeddings]) -> Any:
         chunk = scoring.concatenate(documents[start : start + _SPARSE_CHUNK])
         pieces.append(scoring.sparse_scores(together, chunk).cpu().numpy())
     return np.concatenate(pieces, axis=1)
-
-
-def _multi_vector(query: Embeddings, candidates: list[Embeddings]) -> Any:
-    return scoring.multi_vector_scores(query, scoring.concatenate(candidates))[0].cpu().numpy()
 
 
 def _named(run: Run, data: RetrievalSet) -> dict[str, dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from typing import Any
@@ -14,7 +15,8 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from curation.errors import ConfigError
+from curation import errors
+from curation.errors import ConfigError, ThreefoldError
 
 _LOCAL = ("", "DirectRunner", "FnApiRunner")
 
@@ -84,8 +86,25 @@ def _is_known(argument: str, options: PipelineOptions) -> bool:
     )
 
 
+_OWN_ERROR = re.compile(r"(?:curation\.errors\.)?(\w+Error): (.*?)(?: \[while running|\n|$)")
+
+
 def run(pipeline: beam.Pipeline) -> Any:
-    """Run to the end; raise what a worker raised."""
-    result = pipeline.run()
-    result.wait_until_finish()
+    """Run to the end; an error of ours that a worker raised comes out as itself."""
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except RuntimeError as error:
+        raise own_error(str(error)) or error from None
+    except ThreefoldError as error:
+        raise type(error)(str(error).partition(" [while running")[0]) from None
     return result
+
+
+def own_error(text: str) -> ThreefoldError | None:
+    """Return the error of this program that a worker's traceback ends in, if it does."""
+    for name, message in reversed(_OWN_ERROR.findall(text)):
+        kind = getattr(errors, name, None)
+        if isinstance(kind, type) and issubclass(kind, ThreefoldError):
+            return kind(message)
+    return None

@@ -18,11 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from curation.errors import ConfigError, InputError
 from train.config import ModelConfig
 from train.scoring import Embeddings
 
+transformers_logging.disable_progress_bar()  # ours says what takes time
 SPARSE_FILE, VECTOR_FILE, CONFIG_FILE = "sparse_linear.pt", "colbert_linear.pt", "threefold.json"
 
 

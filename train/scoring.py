@@ -126,6 +126,34 @@ def _best_matches(tokens: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.any(1), best, 0.0)  # a passage without tokens matches nothing
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Token vectors of many texts end to end, without padding."""
+
+    vectors: Tensor
+    """(T, c) the vectors of all texts."""
+    starts: Tensor
+    """(N + 1,) where each text's vectors begin; the last entry is T."""
+
+
+def pack(parts: list[Embeddings]) -> Packed:
+    """Join the token vectors of embeddings, leaving padding out."""
+    counts = torch.cat([part.mask.sum(1) for part in parts])
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Packed(torch.cat([part.vectors[part.mask] for part in parts]), starts)
+
+
+def multi_vector_rescore(query: Embeddings, passages: Packed, numbers: Tensor) -> Tensor:
+    """Return s_mul of one query with the passages `numbers` (K,), each with >= 1 token: (K,)."""
+    counts = (passages.starts[1:] - passages.starts[:-1])[numbers]
+    ends = counts.cumsum(0)
+    within = torch.arange(int(ends[-1]), device=ends.device)
+    index = within + torch.repeat_interleave(passages.starts[numbers] - (ends - counts), counts)
+    products = passages.vectors[index].float() @ query.vectors[query.mask].float().T
+    best = torch.segment_reduce(products, "max", lengths=counts, axis=0)
+    return best.mean(1)
+
+
 def weighted_sum(
     dense: Tensor, sparse: Tensor, multi_vector: Tensor, weights: tuple[float, float, float]
 ) -> Tensor:

@@ -88,7 +88,9 @@ def progress_state(workspace: Workspace, splits: Sequence[Split]) -> State:
     """Return how far the job is, from the status files."""
     statuses = {step: workspace.statuses(step) for step in STEPS}
     extracted = statuses["extract"]
-    share = sum(s["share"] for s in extracted) / max(1, len(splits)) * STEPS["extract"]
+    sizes = {split.element: split.bytes for split in splits}
+    read = sum(s["share"] * sizes[s["element"]] for s in extracted)
+    share = read / max(1, sum(sizes.values())) * STEPS["extract"]
     for step in ("write-documents", "write-pairs"):
         share += STEPS[step] * (1.0 if _is_past(statuses, step) else 0.0)
     items = sum(n for s in extracted for k, n in s["counts"].items() if k.startswith("in|"))
