@@ -27,9 +27,7 @@ def older_versions(rows: Array) -> Array:
     return np.sort(rows[~is_last], order=("key", "id"))
 
 
-def contains(
-    drops: Array, keys: npt.NDArray[np.uint64], ids: npt.NDArray[np.uint64]
-) -> Mask:
+def contains(drops: Array, keys: npt.NDArray[np.uint64], ids: npt.NDArray[np.uint64]) -> Mask:
     """Tell for each (key, id) whether it is among `drops`."""
     pair = np.dtype([("key", "<u8"), ("id", "<u8")])
     wanted = np.empty(len(keys), pair)

@@ -119,7 +119,11 @@ class Cleaner:
             return raw
         if isinstance(raw, RawPair):
             pair = self._pair(raw, source)
-            return pair if isinstance(pair, Reject) or is_drawn(pair.id, "source", source.sample) else None
+            return (
+                pair
+                if isinstance(pair, Reject) or is_drawn(pair.id, "source", source.sample)
+                else None
+            )
         if not is_drawn(raw.id, "source", source.sample):
             return None
         return self._document(raw, source)

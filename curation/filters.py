@@ -17,7 +17,7 @@ from typing import Any
 from curation.errors import ConfigError
 from curation.text import UNSPACED, WORD
 
-_TERMINAL = frozenset(".!?…。！？।॥؟።։;:\"”»』」)")
+_TERMINAL = frozenset('.!?…。！？।॥؟።։;:"”»』」)')
 
 
 @cache
@@ -72,7 +72,7 @@ class Thresholds:
         return cls({k: v for k, v in data.items() if k != "version"}, str(data["version"]))
 
     def bounds(self, language: str) -> dict[str, Any]:
-        """Return the bounds of a language by score name: `min_words`, `max_digit_share` …"""
+        """Return the bounds of a language, keyed `min_words`, `max_digit_share` and so on."""
         return {**self._tables["default"], **self._tables.get(language, {})}
 
     def reject_reason(self, scores: Mapping[str, float], language: str) -> tuple[str, str] | None:

@@ -35,9 +35,7 @@ def document_pairs(document: Document, config: PairConfig) -> Iterator[Pair | Re
         reason = _reject_reason(query, positive, document, config)
         if reason:
             identity = f"{document.id}#{relation}"
-            yield Reject(
-                identity, "pairs", reason, document.source, document.language, query[:200]
-            )
+            yield Reject(identity, "pairs", reason, document.source, document.language, query[:200])
             continue
         yield Pair(
             query=query,
@@ -50,9 +48,7 @@ def document_pairs(document: Document, config: PairConfig) -> Iterator[Pair | Re
         )
 
 
-def _candidates(
-    document: Document, relations: tuple[str, ...]
-) -> Iterator[tuple[str, str, str]]:
+def _candidates(document: Document, relations: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     if "title-body" in relations:
         yield "title-body", document.title, document.text
     if "title-abstract" in relations and document.abstract not in ("", document.text):

@@ -89,7 +89,8 @@ def length_keys(lengths: npt.NDArray[np.int64], digests: Sequence[bytes]) -> Key
     low = np.concatenate([[0], edges[:-1]])[bucket]
     offset = np.clip(lengths - low, 0, (1 << 11) - 1)
     head = (bucket.astype(np.uint64) << np.uint64(60)) | (offset.astype(np.uint64) << np.uint64(49))
-    return head | (keys_of_digests(digests) >> np.uint64(15))
+    keys: Keys = head | (keys_of_digests(digests) >> np.uint64(15))
+    return keys
 
 
 def bucket_boundaries() -> list[int]:

@@ -78,7 +78,8 @@ def mask_candidates(found: Candidates, max_positive_ratio: float) -> tuple[Mask,
 def _is_known(groups: Ids, known: list[frozenset[int]]) -> Mask:
     width = max((len(row) for row in known), default=0)
     padded = np.array([[*row, *[-1] * (width - len(row))] for row in known], np.int64)
-    return (groups[:, :, None] == padded[:, None, :]).any(-1)
+    known_group: Mask = (groups[:, :, None] == padded[:, None, :]).any(-1)
+    return known_group
 
 
 def _repeats(groups: Ids) -> Mask:

@@ -19,28 +19,36 @@ COMMANDS = {
     "curate": (
         "pipelines.commands.curate",
         "raw corpora → documents and title-body, title-abstract, section and parallel pairs",
-        "Reads every [[curation.sources]] of the config, cleans and identifies the text, drops\n"
-        "what the filters reject and exact duplicates, and writes OUT/documents, OUT/pairs\n"
-        "(in buckets by token length) and OUT/rejects/curate with a reason for each row.",
+        (
+            "Reads every [[curation.sources]] of the config, cleans and identifies the text, drops\n"
+            "what the filters reject and exact duplicates, and writes OUT/documents, OUT/pairs\n"
+            "(in buckets by token length) and OUT/rejects/curate with a reason for each row."
+        ),
     ),
     "synth": (
         "pipelines.commands.synth",
         "documents → questions written by an LLM, checked",
-        "Draws documents of OUT/documents, picks a paragraph of each at random, has an\n"
-        "OpenAI-compatible model write a question, checks it and writes OUT/questions.\n"
-        "Answers are kept in OUT/responses: a rerun asks only for what is missing.",
+        (
+            "Draws documents of OUT/documents, picks a paragraph of each at random, has an\n"
+            "OpenAI-compatible model write a question, checks it and writes OUT/questions.\n"
+            "Answers are kept in OUT/responses: a rerun asks only for what is missing."
+        ),
     ),
     "mine-negatives": (
         "pipelines.commands.mine",
         "pairs and questions → training rows with hard negatives, in length-sorted shards",
-        "Encodes queries and passages with the model to be trained, searches them with FAISS,\n"
-        "removes positives and duplicates, and writes OUT/training with ids, ranks and scores.",
+        (
+            "Encodes queries and passages with the model to be trained, searches them with FAISS,\n"
+            "removes positives and duplicates, and writes OUT/training with ids, ranks and scores."
+        ),
     ),
     "train": (
         "pipelines.commands.train",
         "training rows → an M3 checkpoint (dense, sparse, multi-vector)",
-        "Trains all three heads with self-knowledge distillation on batches of one length\n"
-        "bucket and writes OUT/model in BGE-M3 layout. A killed run goes on where it was saved.",
+        (
+            "Trains all three heads with self-knowledge distillation on batches of one length\n"
+            "bucket and writes OUT/model in BGE-M3 layout. A killed run goes on where it was saved."
+        ),
     ),
     "evaluate": (
         "pipelines.commands.evaluate",
@@ -50,8 +58,10 @@ COMMANDS = {
     "demo": (
         "pipelines.commands.demo",
         "all of the above, one after the other",
-        "Runs curate, synth, mine-negatives, train and evaluate on one config and ends with a\n"
-        "table. Stages that are up to date are passed over.",
+        (
+            "Runs curate, synth, mine-negatives, train and evaluate on one config and ends with a\n"
+            "table. Stages that are up to date are passed over."
+        ),
     ),
     "options": (
         "pipelines.commands.options",

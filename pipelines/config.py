@@ -41,11 +41,15 @@ class EvaluationSet:
 
     def __post_init__(self) -> None:
         if self.kind not in ("questions", "beir"):
-            raise ConfigError(unknown_name("evaluation.sets.kind", self.kind, ("questions", "beir")))
+            raise ConfigError(
+                unknown_name("evaluation.sets.kind", self.kind, ("questions", "beir"))
+            )
         if (self.kind == "beir") != bool(self.path):
             raise ConfigError("evaluation.sets: `path` goes with kind = 'beir', and only with it")
         if self.kind == "beir" and self.max_documents:
-            raise ConfigError("evaluation.sets: a beir corpus is searched whole; drop max_documents")
+            raise ConfigError(
+                "evaluation.sets: a beir corpus is searched whole; drop max_documents"
+            )
 
     @property
     def label(self) -> str:
@@ -178,7 +182,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
     """Return `value` as the annotated type `kind`, or raise `ConfigError`."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
-        return build(typing.cast(type, kind), value, path)
+        return build(typing.cast("type", kind), value, path)
     if origin in (types.UnionType, typing.Union):
         inner = [a for a in arguments if a is not type(None)]
         return _convert(inner[0], value, path)

@@ -89,17 +89,21 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         spills=("pairs", "rejects"),
         after=drops,
     )
-    pairs = (extracted.pairs, documents.pairs) | "All pairs" >> beam.Flatten() | (
-        "Pairs"
-        >> WriteParts(
-            job.plan(
-                "pairs",
-                PAIR,
-                names=tokens.length_part_names,
-                boundaries=tuple(tokens.bucket_boundaries()),
-            ),
-            job.workspace,
-            PairMergeSetup(job.config),
+    pairs = (
+        (extracted.pairs, documents.pairs)
+        | "All pairs" >> beam.Flatten()
+        | (
+            "Pairs"
+            >> WriteParts(
+                job.plan(
+                    "pairs",
+                    PAIR,
+                    names=tokens.length_part_names,
+                    boundaries=tuple(tokens.bucket_boundaries()),
+                ),
+                job.workspace,
+                PairMergeSetup(job.config),
+            )
         )
     )
     _ = (

@@ -103,7 +103,9 @@ def load_beir(wanted: EvaluationSet) -> RetrievalSet:
             judgements.setdefault(cells[0], {})[cells[1]] = int(cells[2])
     corpus = [json.loads(line) for line in _lines(wanted.path, ("corpus.jsonl",))]
     queries = [json.loads(line) for line in _lines(wanted.path, ("queries.jsonl",))]
-    queries = sorted((q for q in queries if q["_id"] in judgements), key=lambda q: rank(q["_id"], "query"))
+    queries = sorted(
+        (q for q in queries if q["_id"] in judgements), key=lambda q: rank(q["_id"], "query")
+    )
     queries = queries[: wanted.max_queries or None]
     kept = {query["_id"] for query in queries}
     return RetrievalSet(

@@ -119,9 +119,7 @@ class PairMergeSetup:
         return lambda table: merge_pairs(table, self.config)
 
 
-def merge_pairs(
-    table: pa.Table, config: CurationConfig
-) -> Merged:
+def merge_pairs(table: pa.Table, config: CurationConfig) -> Merged:
     """Drop exact duplicates of a sorted range of pairs."""
     ids = table["id"].to_pylist()
     kept, winner = dedup.first_of_equals(ids, _ranks(table, config, "document_id"))

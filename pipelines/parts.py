@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from curation import manifest, runs, storage
 from curation.records import Reject
-from curation.runs import Histogram, KeyRange, Run
+from curation.runs import Histogram, KeyRange
 from pipelines.spill import Spiller, earlier_runs
 from pipelines.work import Tally, Workspace
 

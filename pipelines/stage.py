@@ -69,9 +69,7 @@ class Stage:
             for output in self.outputs
         )
         if fitting:
-            rows = (
-                f"{manifest.read(self.directory(o), '')['rows']:,} {o}" for o in self.outputs
-            )
+            rows = (f"{manifest.read(self.directory(o), '')['rows']:,} {o}" for o in self.outputs)
             say(f"{self.name}: up to date ({', '.join(rows)})")
         return fitting
 

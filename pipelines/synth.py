@@ -183,9 +183,7 @@ def build_checking(pipeline: beam.Pipeline, job: SynthJob) -> None:
         part_bytes=64 << 20,
         description=job.descriptions["rejects/synth"],
     )
-    _ = checked.questions | "Questions" >> WriteParts(
-        questions, job.workspace, keep_all, spills=()
-    )
+    _ = checked.questions | "Questions" >> WriteParts(questions, job.workspace, keep_all, spills=())
     _ = checked.rejects | "Rejects" >> WriteParts(rejects, job.workspace, keep_all, spills=())
 
 
@@ -302,7 +300,9 @@ def write_answers(job: SynthJob, known: dict[str, Response]) -> None:
         if storage.exists(job.samples_path(part))
     }
     first: dict[str, str] = {}
-    asked = ((s.key, s.opener + known[s.key].content) for listed in by_part.values() for s in listed)
+    asked = (
+        (s.key, s.opener + known[s.key].content) for listed in by_part.values() for s in listed
+    )
     for key, content in sorted(asked):
         first.setdefault(" ".join(content.casefold().split()), key)
     kept = set(first.values())

@@ -17,7 +17,7 @@ _DRAW_SECONDS = 0.2
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line of result; progress goes to standard error, results to standard output."""
-    print(text, file=stream or sys.stdout, flush=True)  # noqa: T201
+    print(text, file=stream or sys.stdout, flush=True)
 
 
 def duration(seconds: float) -> str:

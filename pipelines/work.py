@@ -58,7 +58,7 @@ class Tally:
     _saved: float = 0.0
 
     def add(self, kind: str, *labels: str, count: int = 1) -> None:
-        """Count under `kind` and its labels, as in add("rejects", reason, source, language)."""
+        """Count under `kind` and its labels: a reject under its reason, source and language."""
         self.counts["|".join((kind, *labels))] += count
 
     def tick(self, share: float) -> None:

@@ -44,7 +44,9 @@ def write_json_lines(path: Path, rows: list[object]) -> Path:
 
 
 def warc_record(url: str, body: bytes, *, status: str = "200 OK", kind: str = "text/html") -> bytes:
-    http = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    http = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    )
     payload = http + body
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\n"
@@ -71,12 +73,18 @@ def news_html(title: str, text: str, head: str = "") -> bytes:
 
 
 TOPICS = {
-    "en": ("The lighthouse of {0} was built in {1} by the harbour company. Its lamp can be seen "
-           "for thirty kilometres, and the keeper of {0} still climbs the stairs every evening."),
-    "fr": ("Le phare de {0} a été construit en {1} par la compagnie du port. Sa lampe se voit à "
-           "trente kilomètres, et le gardien de {0} monte encore les marches chaque soir."),
-    "es": ("El faro de {0} fue construido en {1} por la compañía del puerto. Su lámpara se ve a "
-           "treinta kilómetros, y el guardián de {0} todavía sube la escalera cada noche."),
+    "en": (
+        "The lighthouse of {0} was built in {1} by the harbour company. Its lamp can be seen "
+        "for thirty kilometres, and the keeper of {0} still climbs the stairs every evening."
+    ),
+    "fr": (
+        "Le phare de {0} a été construit en {1} par la compagnie du port. Sa lampe se voit à "
+        "trente kilomètres, et le gardien de {0} monte encore les marches chaque soir."
+    ),
+    "es": (
+        "El faro de {0} fue construido en {1} por la compañía del puerto. Su lámpara se ve a "
+        "treinta kilómetros, y el guardián de {0} todavía sube la escalera cada noche."
+    ),
 }
 
 

@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]

@@ -86,7 +86,9 @@ class RowReader:
             try:
                 self._groups[key] = file.read_row_group(group, columns=_COLUMNS)
             except (OSError, pa.ArrowException) as error:
-                raise InputError(f"{path} is damaged ({error}); run: make mine-negatives") from error
+                raise InputError(
+                    f"{path} is damaged ({error}); run: make mine-negatives"
+                ) from error
         self._groups.move_to_end(key)
         while len(self._groups) > _KEPT_GROUPS:
             self._groups.popitem(last=False)

@@ -36,7 +36,7 @@ class M3Model(nn.Module):
     every token but the first. Both heads have a bias, as in the reference implementation.
     """
 
-    def __init__(self, encoder: nn.Module, tokenizer: Any, config: ModelConfig) -> None:
+    def __init__(self, encoder: Any, tokenizer: Any, config: ModelConfig) -> None:
         super().__init__()
         hidden = int(encoder.config.hidden_size)
         self.encoder = encoder
@@ -123,8 +123,8 @@ class M3Model(nn.Module):
 
 
 def _end_id(tokenizer: Any) -> int | None:
-    end = tokenizer.eos_token_id
-    return end if end is not None else tokenizer.sep_token_id
+    end: int | None = tokenizer.eos_token_id
+    return tokenizer.sep_token_id if end is None else end
 
 
 def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:

@@ -82,18 +82,22 @@ def prepare(model: M3Model, config: TrainConfig) -> None:
     if config.dropout >= 0:
         for name, module in model.encoder.named_modules():
             if isinstance(module, nn.Dropout) or "dropout" in name.rpartition(".")[2]:
-                module.p = config.dropout  # type: ignore[assignment]
+                module.p = config.dropout
     names = [name for name, _ in model.encoder.named_parameters()]
     for part in config.freeze:
         frozen = [n for n in names if f".{part}." in f".{n}"]
         if not frozen:
             parts = sorted({".".join(n.split(".")[:1]) for n in names})
-            raise ConfigError(f"train.freeze: {part!r} is no part of the encoder ({parts}, layer.N)")
+            raise ConfigError(
+                f"train.freeze: {part!r} is no part of the encoder ({parts}, layer.N)"
+            )
         for name in frozen:
             model.encoder.get_parameter(name).requires_grad_(False)
 
 
-def parameter_groups(model: M3Model, config: TrainConfig, *, heads_only: bool) -> list[dict[str, Any]]:
+def parameter_groups(
+    model: M3Model, config: TrainConfig, *, heads_only: bool
+) -> list[dict[str, Any]]:
     """Return AdamW's groups: encoder matrices, encoder vectors (no decay), heads."""
     encoder = [] if heads_only else [p for p in model.encoder.parameters() if p.requires_grad]
     heads = [*model.sparse_linear.parameters(), *model.colbert_linear.parameters()]
@@ -128,7 +132,9 @@ class Trainer:
     def run(self) -> None:
         """Train all phases from the last saved state, if there is one."""
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ConfigError("training on several processes is not implemented; run without torchrun")
+            raise ConfigError(
+                "training on several processes is not implemented; run without torchrun"
+            )
         prepare(self.model, self.config)
         self._encoder_trains = [p.requires_grad for p in self.model.encoder.parameters()]
         phases = plan_phases(self.shards, self.config)
@@ -174,7 +180,10 @@ class Trainer:
         self._save(number + 1, 0, None)
 
     def _step(
-        self, optimizer: torch.optim.Optimizer, batch: TextBatch, tokens: tuple[TokenRows, TokenRows]
+        self,
+        optimizer: torch.optim.Optimizer,
+        batch: TextBatch,
+        tokens: tuple[TokenRows, TokenRows],
     ) -> tuple[Any, float]:
         optimizer.zero_grad(set_to_none=True)
         loss = backward(

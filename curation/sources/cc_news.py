@@ -15,9 +15,7 @@ from curation.sources.raw import RawDocument, RawSection
 MAX_PAGE = 10 << 20  # resiliparse parses about 20 MB/s: no page holds a worker over a second
 
 
-def read_pages(
-    stream: Any, source: str, declared: str | None
-) -> Iterator[RawDocument | Reject]:
+def read_pages(stream: Any, source: str, declared: str | None) -> Iterator[RawDocument | Reject]:
     """Yield a document for each HTML response of a WARC; the file's members may be cut short."""
     records = ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True)
     while True:
@@ -25,7 +23,7 @@ def read_pages(
             record = next(records, None)
             if record is None:
                 return
-            url = record.headers.get("WARC-Target-URI", "")
+            url = record.headers.get("WARC-Target-URI") or ""
             body = record.reader.read(MAX_PAGE + 1)
         except (OSError, ValueError, EOFError) as error:
             yield Reject(f"{source}:?", "extract", "damaged_warc", source, value=str(error))

@@ -60,7 +60,7 @@ def extract(html: str) -> Page:
         tree, main_content=True, alt_texts=False, links=False, form_fields=False, noscript=False
     )
     root = document.query_selector("html")
-    headings = [heading.text for heading in document.get_elements_by_tag_name("h1")]
+    headings = [h1.text or "" for h1 in document.get_elements_by_tag_name("h1")]
     open_graph = _meta(document, "property", "og:title")
     title = unescape(choose_title(open_graph, headings, tree.title or ""))
     description = _meta(document, "property", "og:description")
@@ -70,7 +70,7 @@ def extract(html: str) -> Page:
 
 
 def _meta(document: Any, attribute: str, value: str) -> str:
-    """Return the content of the first such `<meta>` (a selector: walking all costs 5 times more)."""
+    """Return the content of the first such `<meta>` (a selector: walking costs 5x more)."""
     element = document.query_selector(f'meta[{attribute}="{value}"]')
     return (element.getattr("content") or "") if element else ""
 

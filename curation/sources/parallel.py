@@ -25,9 +25,7 @@ class _Entry:
     target: str = ""
 
 
-def read_po(
-    stream: IO[bytes], source: str, declared: str | None
-) -> Iterator[RawPair | Reject]:
+def read_po(stream: IO[bytes], source: str, declared: str | None) -> Iterator[RawPair | Reject]:
     """Yield English–target and target–English pairs of a catalogue.
 
     Plural forms and fuzzy entries are passed over. The language is `declared` or the

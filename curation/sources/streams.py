@@ -119,9 +119,7 @@ class DecompressedStream(io.RawIOBase):
             yield data
             data = self._read_raw()
 
-    def _members(
-        self, data: bytes, factory: Callable[[], Any], pieces: Pieces
-    ) -> Iterator[bytes]:
+    def _members(self, data: bytes, factory: Callable[[], Any], pieces: Pieces) -> Iterator[bytes]:
         member = factory()
         while data:
             try:
@@ -146,7 +144,7 @@ def open_stream(path: str) -> DecompressedStream:
 
 
 def transcoded(stream: DecompressedStream) -> IO[bytes]:
-    """Return the stream as UTF-8 bytes: a UTF-16 byte-order mark is honoured, UTF-8's is dropped."""
+    """Return the stream as UTF-8: a UTF-16 byte-order mark is honoured, UTF-8's is dropped."""
     buffered = io.BufferedReader(stream, CHUNK)
     head = buffered.peek(3)[:3]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):

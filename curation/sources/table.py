@@ -21,8 +21,10 @@ MAX_JSON = 256 << 20  # one JSON value is parsed in memory
 def read_documents(
     stream: IO[bytes], source: str, declared: str | None, columns: Mapping[str, str]
 ) -> Iterator[RawDocument | Reject]:
-    """Yield a document per row; `columns` maps title, text, and optionally abstract, url, date,
-    id and language to the row's own field names.
+    """Yield a document per row.
+
+    `columns` maps title, text, and optionally abstract, url, date, id and language to the row's
+    own field names.
     """
     for number, row in enumerate(_rows(stream)):
         if isinstance(row, str):

@@ -111,8 +111,8 @@ def _article(
     try:
         page = ET.fromstring(_XML_INVALID.sub(b"", block))  # noqa: S314 - see the module's head
     except ET.ParseError as error:
-        title = re.search(rb"<title>([^<]*)", block)
-        name = title[1].decode("utf-8", "replace") if title else "?"
+        found = re.search(rb"<title>([^<]*)", block)
+        name = found[1].decode("utf-8", "replace") if found else "?"
         identity = f"{source}:{info.language}:{name}"
         yield Reject(identity, "extract", "malformed_xml", source, info.language, str(error))
         return

@@ -76,7 +76,7 @@ def _data() -> dict[str, Any]:
 
 
 def site_for(language: str, namespace_names: frozenset[str] = frozenset()) -> Site:
-    """Return the site of a language; `namespace_names` are File and Category as a dump names them."""
+    """Return the site of a language; `namespace_names`: File and Category as a dump names them."""
     aliases = _data()["namespaces"]
     names = {*aliases["en"], *aliases.get(language, []), *namespace_names}
     return Site(language, frozenset(name.casefold() for name in names))
@@ -219,7 +219,7 @@ def _template(content: str, title: str) -> str:
     if name in ("pagename", "fullpagename"):
         return title
     rule = _rules().get(name)
-    if rule is None and (name.startswith("lang-") or name.startswith("langue-")):
+    if rule is None and name.startswith(("lang-", "langue-")):
         rule = _first
     return "" if rule is None else rule(_positional(arguments))
 
@@ -250,7 +250,7 @@ def _argument(number: int) -> Rule:
 
 
 def _pattern(form: str) -> Rule:
-    """Return the rule that fills `{1}`, `{2}` …; a piece in `<…>` goes when its argument is empty."""
+    """Return the rule that fills `{1}`, `{2}` …; `<…>` goes when its argument is empty."""
 
     def fill(arguments: list[str]) -> str:
         values = {str(i): value for i, value in enumerate(arguments, 1)}
@@ -262,7 +262,15 @@ def _pattern(form: str) -> Rule:
     return fill
 
 
-_RANGE_WORDS = {"to": "–", "-": "–", "–": "–", "and": " and ", "or": " or ", "x": " × ", "by": " × "}
+_RANGE_WORDS = {
+    "to": "–",
+    "-": "–",
+    "–": "–",
+    "and": " and ",
+    "or": " or ",
+    "x": " × ",
+    "by": " × ",
+}
 
 
 def _convert(arguments: list[str]) -> str:

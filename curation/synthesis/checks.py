@@ -54,13 +54,8 @@ def reject_reason(
         return "refused", answer.finish_reason
     if answer.finish_reason == "length":
         return "truncated", f"raise synthesis.max_output_tokens = {config.max_output_tokens}"
-    least = config.min_question_characters // (3 if script in UNSPACED else 1)
-    if len(question) < least or not script:
-        return "too_short", f"{len(question)} < {least}"
-    if len([mark for mark in question if mark in "?؟？"]) > 1:
-        return "multiple_questions", ""
-    if (repeated := most_repeated(question, script)) > _MOST_REPEATS:
-        return "repetitive", f"a word {repeated} times"
+    if broken := _malformed(question, script, config):
+        return broken
     if words and (phrase := next((p for p in words.meta_phrases if p in folded), "")):
         return "meta_reference", phrase
     if wrong := wrong_language(question, script, language, detector):
@@ -70,12 +65,23 @@ def reject_reason(
     return None
 
 
+def _malformed(question: str, script: str, config: SynthesisConfig) -> tuple[str, str] | None:
+    least = config.min_question_characters // (3 if script in UNSPACED else 1)
+    if len(question) < least or not script:
+        return "too_short", f"{len(question)} < {least}"
+    if len([mark for mark in question if mark in "?؟？"]) > 1:
+        return "multiple_questions", ""
+    if (repeated := most_repeated(question, script)) > _MOST_REPEATS:
+        return "repetitive", f"a word {repeated} times"
+    return None
+
+
 def _starts_with(folded: str, words: Language | None) -> bool:
     return bool(words) and folded.startswith(words.refusals if words else ())
 
 
 def most_repeated(question: str, script: str) -> int:
-    """Return how often the most frequent word of 4 or more letters occurs (2 in unspaced scripts)."""
+    """Return how often the most frequent word of 4 or more letters occurs."""
     if script in UNSPACED:
         pieces = [question[i : i + 4] for i in range(len(question) - 3)]
     else:

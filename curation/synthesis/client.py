@@ -83,7 +83,7 @@ class Client:
             except openai.APIStatusError as error:
                 problem = self._status_problem(error)
                 wait = _wait_seconds(attempt, error.response.headers.get("retry-after"))
-            except (openai.APIConnectionError, _MalformedAnswer, ValueError) as error:
+            except (openai.APIConnectionError, _MalformedAnswerError, ValueError) as error:
                 problem = str(error.__cause__ or error) or type(error).__name__
                 wait = _wait_seconds(attempt, None)
             else:
@@ -127,12 +127,12 @@ class Client:
         return _parsed(await asked, request.key)
 
 
-class _MalformedAnswer(Exception):
+class _MalformedAnswerError(Exception):
     """The server answered with something that is no completion."""
 
 
 def _parsed(completion: Any, key: str) -> Response:
-    """Return the answer; raise `_MalformedAnswer` for HTML with status 200, null choices …"""
+    """Return the answer; raise `_MalformedAnswerError` for HTML with status 200 or null choices."""
     try:
         choice = completion.choices[0]
         message = getattr(choice, "message", None)
@@ -148,11 +148,11 @@ def _parsed(completion: Any, key: str) -> Response:
             output_tokens=int(usage.completion_tokens) if usage else 0,
         )
     except (AttributeError, TypeError, IndexError) as error:
-        raise _MalformedAnswer("the answer is no completion") from error
+        raise _MalformedAnswerError("the answer is no completion") from error
 
 
 def _wait_seconds(attempt: int, retry_after: str | None) -> float:
     """Return the pause before the next attempt: the server's wish, else 0.5·2^n with jitter."""
     if retry_after and retry_after.replace(".", "", 1).isdigit():
         return float(retry_after)
-    return min(_LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)
+    return float(min(_LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0))

@@ -45,7 +45,9 @@ def pick_paragraph(
     if not eligible:
         return None
     chosen = generator(document_id, config.seed).choice(eligible)
-    return Paragraph(cut(chosen.text, config.max_paragraph_characters), chosen.start, chosen.position)
+    return Paragraph(
+        cut(chosen.text, config.max_paragraph_characters), chosen.start, chosen.position
+    )
 
 
 def generator(document_id: str, seed: int) -> random.Random:

@@ -102,7 +102,7 @@ def evaluate_all(config: RunConfig) -> dict[str, Any]:
             with Progress(f"{when} {data.name}", "documents") as progress:
 
                 def report(done: int, tokens: int, size: int = len(data.documents)) -> None:
-                    progress.update(done / size, done, f"{tokens:,} tokens")  # noqa: B023
+                    progress.update(done / size, done, f"{tokens:,} tokens")
 
                 found = evaluate_model(model, data, config.evaluation, dtype, report)
             results[data.name][when] = {mode: metrics.average(found[mode]) for mode in MODES}

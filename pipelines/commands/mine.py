@@ -29,8 +29,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         rows = ", ".join(f"{m['rows']:,} {name}" for name, m in sources.items())
         say(f"would read {rows} of {config.out}")
-        say(f"would mine {config.mining.negatives} negatives each for the relations "
-            f"{', '.join(config.mining.relations)} and write {config.out}/training")
+        say(
+            f"would mine {config.mining.negatives} negatives each for the relations "
+            f"{', '.join(config.mining.relations)} and write {config.out}/training"
+        )
         return 0
     run(config, sources, arguments.beam)
     return 0
@@ -207,9 +209,7 @@ def set_lengths(rows: Sequence[TrainingRow], counter: Any, config: RunConfig) ->
     lengths = dict(zip(passages, counts, strict=True))
     for row, query in zip(rows, queries, strict=True):
         longest = max(lengths[text] for text in (*row.positives, *row.negatives))
-        row.length = max(
-            min(query, model.max_query_tokens), min(longest, model.max_passage_tokens)
-        )
+        row.length = max(min(query, model.max_query_tokens), min(longest, model.max_passage_tokens))
 
 
 def write_shards(

@@ -36,7 +36,8 @@ def walk(cls: type, path: str) -> Iterator[tuple[str, type]]:
         arguments = typing.get_args(kind)
         inner = arguments[0] if typing.get_origin(kind) is tuple else kind
         if dataclasses.is_dataclass(inner):
-            yield from walk(typing.cast(type, inner), f"{path}.{item.name}" if path else item.name)
+            inner_path = f"{path}.{item.name}" if path else item.name
+            yield from walk(typing.cast("type", inner), inner_path)
 
 
 def describe(section: str, cls: type) -> str:

@@ -195,7 +195,9 @@ def finish(stage: Stage, usage: Counter[str]) -> None:
     kept = {
         relation: n
         for relation in ("question-document", "question-passage")
-        if (n := sum(c for labels, c in label_counts(counts, "questions") if labels[-1] == relation))
+        if (
+            n := sum(c for labels, c in label_counts(counts, "questions") if labels[-1] == relation)
+        )
     }
     wrote = ", ".join(f"{n:,} {relation} pairs" for relation, n in kept.items()) or "0 questions"
     stage.finish(

