@@ -9,6 +9,7 @@ from curation.pairs import PairConfig
 
 DOCUMENT_KINDS = ("wikipedia", "c4", "cc-news", "json")
 PAIR_KINDS = ("po",)
+_COLUMNS = ("title", "text", "abstract", "url", "date", "id", "language")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,9 @@ class SourceConfig:
         if self.kind not in kinds:
             raise ConfigError(unknown_name("curation.sources.kind", self.kind, kinds))
         check_range("curation.sources.sample", self.sample, 0.0, 1.0)
+        self._check_columns()
+
+    def _check_columns(self) -> None:
         if self.kind == "json" and not {"title", "text"} <= self.columns.keys():
             raise ConfigError(
                 "curation.sources.columns of a json source must name the fields of title and text: "
@@ -42,6 +46,9 @@ class SourceConfig:
             )
         if self.kind != "json" and self.columns:
             raise ConfigError(f"curation.sources.columns does nothing for kind {self.kind!r}")
+        for name in self.columns:
+            if name not in _COLUMNS:
+                raise ConfigError(unknown_name("curation.sources.columns", name, _COLUMNS))
 
     @property
     def label(self) -> str:

@@ -18,13 +18,15 @@ def older_versions(rows: Array) -> Array:
     """Return the rows to drop where one id has several contents: all but the newest.
 
     Kept is the latest date, then the longest text, then the largest key; the result is sorted by
-    key, and equal rows (exact copies) are left to the comparison of texts.
+    key, and rows with the kept key (exact copies, of any date) are left to the comparison of texts.
     """
     rows = np.unique(rows)
     order = np.lexsort((rows["key"], rows["length"], rows["date"], rows["id"]))
     rows = rows[order]
-    is_last = np.append(rows["id"][1:] != rows["id"][:-1], True)
-    return np.sort(rows[~is_last], order=("key", "id"))
+    ids, first = np.unique(rows["id"], return_index=True)
+    last = np.append(first[1:], len(rows))[: len(ids)] - 1
+    newest = rows["key"][last][np.searchsorted(ids, rows["id"])]
+    return np.sort(rows[rows["key"] != newest], order=("key", "id"))
 
 
 def contains(drops: Array, keys: npt.NDArray[np.uint64], ids: npt.NDArray[np.uint64]) -> Mask:

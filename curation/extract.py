@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import xxhash
 
@@ -18,6 +19,12 @@ from curation.sources import streams
 from curation.sources.raw import RawDocument, RawPair
 
 Raw = RawDocument | RawPair | Reject
+_CODE = re.compile(r"[A-Za-z]{2,8}(?:[-_@][A-Za-z0-9]{1,8})*")
+
+
+def language_code(declared: Any) -> str:
+    """Return the language that data declare, "" for what is no code: a field may hold anything."""
+    return declared if isinstance(declared, str) and _CODE.fullmatch(declared) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,15 @@ class SplitReader:
         if self._source.kind == "cc-news":
             from curation.sources import cc_news
 
+            found = False
             with storage.open_read(self._split.path) as raw:
                 self._position = raw.tell
-                yield from cc_news.read_pages(raw, self._source.label, self._source.language)
+                for page in cc_news.read_pages(raw, self._source.label, self._source.language):
+                    found = True
+                    yield page
                 self._position = lambda: self._split.bytes
+            if not found:  # an empty file, or one without responses (WET, WAT)
+                yield self._damage("no_records")
             return
         stream = streams.open_stream(self._split.path)
         self._position = lambda: stream.position
@@ -73,10 +85,12 @@ class SplitReader:
             for record in self._read(decoded):
                 found = True
                 yield record
-        name = self._split.path.rsplit("/", 1)[-1]
         if stream.damage or not found:
-            reason = f"{stream.damage}_file" if stream.damage else "no_records"
-            yield Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
+            yield self._damage(f"{stream.damage}_file" if stream.damage else "no_records")
+
+    def _damage(self, reason: str) -> Reject:
+        name = self._split.path.rsplit("/", 1)[-1]
+        return Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
 
     def _read(self, stream: IO[bytes]) -> Iterator[Raw]:
         label, language = self._source.label, self._source.language
@@ -115,8 +129,11 @@ class Cleaner:
 
     def clean(self, raw: Raw, source: SourceConfig) -> Document | Pair | Reject | None:
         """Return the record to keep or a reject; None for one that the sample leaves out."""
+        code = language_code(raw.language)
         if isinstance(raw, Reject):
+            raw.language = code
             return raw
+        raw.language = code or None
         if isinstance(raw, RawPair):
             pair = self._pair(raw, source)
             return (
@@ -169,7 +186,7 @@ class Cleaner:
 
     def _pair(self, raw: RawPair, source: SourceConfig) -> Pair | Reject:
         query, positive = text.one_line(raw.query), text.one_line(raw.positive)
-        languages = raw.query_language or "und", raw.language or "und"
+        languages = language_code(raw.query_language) or "und", raw.language or "und"
         for side, language in zip((query, positive), languages, strict=True):
             script = text.dominant_script(side)
             if not fits_script(language, script):

@@ -14,7 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from curation.errors import ConfigError
+from curation.errors import ConfigError, unknown_name
+from curation.records import QUALITY
 from curation.text import UNSPACED, WORD
 
 _TERMINAL = frozenset('.!?…。！？।॥؟።։;:"”»』」)')
@@ -66,10 +67,16 @@ class Thresholds:
         """Read thresholds from TOML text; None reads the table that ships with the package."""
         if text is None:
             text = files("curation").joinpath("thresholds.toml").read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"the thresholds file is not TOML: {error}") from error
         if "default" not in data or "version" not in data:
             raise ConfigError("a thresholds file needs `version` and a [default] table")
-        return cls({k: v for k, v in data.items() if k != "version"}, str(data["version"]))
+        tables = {name: table for name, table in data.items() if name != "version"}
+        for name, table in tables.items():
+            _check_table(name, table)
+        return cls(tables, str(data["version"]))
 
     def bounds(self, language: str) -> dict[str, Any]:
         """Return the bounds of a language, keyed `min_words`, `max_digit_share` and so on."""
@@ -85,3 +92,15 @@ class Thresholds:
             if side == "max" and value > limit:
                 return f"{score}_too_high", f"{value:.4g} > {limit:g}"
         return None
+
+
+def _check_table(name: str, table: Any) -> None:
+    """Raise `ConfigError` unless `table` maps min_SCORE and max_SCORE to numbers."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"thresholds: {name} = {table!r} belongs into a table such as [default]")
+    known = [f"{side}_{field.name}" for side in ("min", "max") for field in QUALITY]
+    for bound, limit in table.items():
+        if bound not in known:
+            raise ConfigError(unknown_name(f"threshold in [{name}]", bound, known))
+        if isinstance(limit, bool) or not isinstance(limit, int | float):
+            raise ConfigError(f"thresholds: [{name}] {bound} = {limit!r} is not a number")

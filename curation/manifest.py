@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from curation import storage
-from curation.errors import InputError
+from curation.errors import ConfigError, InputError
 from curation.records import SCHEMA_VERSION
 
 MANIFEST, SUCCESS, STARTED = "manifest.json", "_SUCCESS", "_STARTED"
@@ -48,13 +48,29 @@ def is_complete(directory: str, wanted_fingerprint: str) -> bool:
 
 
 def begin(directory: str, wanted_fingerprint: str) -> None:
-    """Make a folder ready for writing: keep what an interrupted equal run wrote, drop all else."""
+    """Make a folder ready for writing: keep what an interrupted equal run wrote, drop all else.
+
+    Raises `ConfigError` for a folder with files that no stage wrote.
+    """
     marker = storage.join(directory, STARTED)
     if storage.exists(marker) and storage.read_json(marker)["fingerprint"] == wanted_fingerprint:
         return
+    _refuse_foreign(directory)
+    storage.remove(storage.join(directory, SUCCESS))  # first: a kill must not leave it over less
     storage.remove(directory)
     storage.make_dirs(directory)
     storage.write_json(marker, {"fingerprint": wanted_fingerprint})
+
+
+def _refuse_foreign(directory: str) -> None:
+    names = [path.rsplit("/", 1)[-1] for path in storage.list_files(directory)]
+    if {MANIFEST, SUCCESS, STARTED}.isdisjoint(names):
+        foreign = [name for name in names if not name.startswith("part-")]
+        if foreign:
+            raise ConfigError(
+                f"{directory} holds files that are not ours, as {foreign[0]!r}; they would be "
+                "deleted: choose another `out`"
+            )
 
 
 def publish(

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curation.errors import check_range
+from curation.errors import ConfigError, check_range, unknown_name
 from curation.records import Document, Pair, Reject
 from curation.text import UNSPACED
+
+_RELATIONS = ("title-body", "title-abstract", "section")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairConfig:
     """Which pairs documents give, and what a pair must be like."""
 
-    relations: tuple[str, ...] = ("title-body", "title-abstract", "section")
+    relations: tuple[str, ...] = _RELATIONS
     """The relations to build."""
     min_positive_characters: int = 100
     """Positives shorter than this are rejected; a third of it in scripts without spaces."""
@@ -24,6 +26,9 @@ class PairConfig:
     """Longer titles are rejected: they are sentences."""
 
     def __post_init__(self) -> None:
+        for relation in self.relations:
+            if relation not in _RELATIONS:
+                raise ConfigError(unknown_name("curation.pairs.relations", relation, _RELATIONS))
         check_range("curation.pairs.min_positive_characters", self.min_positive_characters, 1, 1e6)
         check_range("curation.pairs.max_positive_characters", self.max_positive_characters, 1, 1e8)
         check_range("curation.pairs.max_query_characters", self.max_query_characters, 1, 1e5)

@@ -282,8 +282,21 @@ def to_table(records: Sequence[Any], schema: pa.Schema) -> pa.Table:
             values = [
                 [{name: getattr(s, name) for name in s.__slots__} for s in item] for item in values
             ]
-        columns.append(pa.array(values, column.type))
+        try:
+            columns.append(pa.array(values, column.type))
+        except UnicodeEncodeError:
+            columns.append(pa.array(_encodable(values), column.type))
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _encodable(item) for name, item in value.items()}
+    return value
 
 
 def documents_from(table: pa.Table) -> list[Document]:

@@ -174,4 +174,6 @@ def _slice_of_run(path: str, part: KeyRange) -> pa.Table:
 
 
 def _overlaps(statistics: Any, part: KeyRange) -> bool:
+    if statistics is None:  # a group without rows
+        return False
     return bool(statistics.min <= part.high and statistics.max >= part.low)

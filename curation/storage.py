@@ -1,7 +1,7 @@
 """Reading and writing files by path or fsspec URL: whole or not at all.
 
-Local paths and `file://` take a temporary name and a rename; on object stores a write
-becomes visible only when it is closed, which is atomic already.
+Local paths and `file://` take a temporary name and a rename; object stores get the finished
+file in one piece, because closing a remote file publishes what it holds, even after an error.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from curation.errors import InputError
 
 PACKAGE = "package://"
+_WRITING = ".writing-"  # begins the temporary name of a file that is being written
 
 
 def is_url(path: str) -> bool:
@@ -46,20 +47,26 @@ def local_path(path: str) -> str:
     if not path.startswith(PACKAGE):
         return os.path.expandvars(os.path.expanduser(path))
     name, _, rest = path.removeprefix(PACKAGE).partition("/")
-    spec = importlib.util.find_spec(name)
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             f"{path}: the package {name!r} is not installed; "
             "for the demo's data run: pip install -c constraints.txt '.[demo]'"
         )
-    return os.path.join(spec.submodule_search_locations[0], rest)
+    root = os.path.normpath(spec.submodule_search_locations[0])
+    found = os.path.normpath(os.path.join(root, rest))
+    if os.path.commonpath([root, found]) != root:
+        raise InputError(f"{path} leads out of the package {name!r}; name a file inside it")
+    return found
 
 
 def expand(pattern: str) -> list[str]:
     """Return the sorted files that a path, glob or URL names; raise `InputError` if none."""
     if is_url(pattern):
         filesystem, inner = fsspec.core.url_to_fs(pattern)
-        found = [filesystem.unstrip_protocol(name) for name in filesystem.glob(inner)]
+        entries = filesystem.glob(inner, detail=True).items()
+        names = [name for name, info in entries if info.get("type") != "directory"]
+        found = [filesystem.unstrip_protocol(name) for name in names]
     else:
         found = [p for p in globbing.glob(local_path(pattern), recursive=True) if os.path.isfile(p)]
     if not found:
@@ -150,15 +157,26 @@ def remove(path: str) -> None:
         target.unlink(missing_ok=True)
 
 
+def remove_unfinished(directory: str) -> None:
+    """Remove what writers that were killed left under a local folder."""
+    if not is_url(directory):
+        for path in Path(directory).rglob(f"{_WRITING}*"):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def open_write(path: str) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears complete under its name, or not at all."""
+    path = path.removeprefix("file://")
     if is_url(path):
-        with fsspec.open(path, "wb") as handle:
-            yield handle
+        with tempfile.NamedTemporaryFile() as local:
+            yield local
+            local.flush()
+            filesystem, inner = fsspec.core.url_to_fs(path)
+            filesystem.put_file(local.name, inner)
         return
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".writing-")
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=_WRITING)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             yield handle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections import Counter
@@ -14,6 +15,7 @@ _INLINE_SPACE = re.compile(r"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _AROUND_NEWLINE = re.compile(r" ?\n ?")
 _MANY_NEWLINES = re.compile(r"\n{3,}")
 _LETTER = re.compile(r"[^\W\d_]")
+_LONG_REFERENCE = re.compile(r"&#[0-9]{9,};?")
 WORD = re.compile(r"\w+")
 
 # Scripts written without spaces between words: counted in characters, not words.
@@ -36,10 +38,15 @@ def normalise(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
     if not text.isascii():
         text = _SURROGATE.sub("\ufffd", text)
-        text = unicodedata.normalize("NFC", text)
         text = _BIDI.sub("", text)
-    text = _INLINE_SPACE.sub(" ", _CONTROL.sub("", text))
+    text = _CONTROL.sub("", text)  # before NFC: a removed character may stand between two that join
+    text = _INLINE_SPACE.sub(" ", unicodedata.normalize("NFC", text))
     return _MANY_NEWLINES.sub("\n\n", _AROUND_NEWLINE.sub("\n", text)).strip()
+
+
+def unescape(text: str) -> str:
+    """Resolve HTML entities; a number of too many digits is U+FFFD, where `html` would raise."""
+    return html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
 
 
 def one_line(text: str) -> str:

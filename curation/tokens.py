@@ -55,7 +55,8 @@ class TokenCounter:
 
     def lengths_by_words(self, texts: Sequence[str]) -> list[int]:
         """Count by adding up the words' counts."""
-        return [self._special + sum(map(self._count, text.split())) for text in texts]
+        words = (text.replace("\n", " ").split(" ") for text in texts)  # all split at these two
+        return [self._special + sum(map(self._count, found)) for found in words]
 
     def _count(self, word: str) -> int:
         count = self._words.get(word)

@@ -19,7 +19,7 @@ class MiningConfig:
     negatives: int = 7
     """Negatives per query (paper: 7)."""
     depth: int = 200
-    """Candidates searched per query; deeper where too few survive."""
+    """Candidates searched per query; where too few survive, a row has fewer negatives."""
     first_rank: int = 0
     """Skip this many of the best surviving candidates."""
     max_positive_ratio: float = 0.95
@@ -36,13 +36,17 @@ class MiningConfig:
     """Uncompressed size of a training shard in MB."""
 
     def __post_init__(self) -> None:
-        for relation in (*self.relations, *self.limits):
-            if relation not in RELATIONS:
-                raise ConfigError(unknown_name("mining.relations", relation, RELATIONS))
+        for option in ("relations", "limits"):
+            for relation in getattr(self, option):
+                if relation not in RELATIONS:
+                    raise ConfigError(unknown_name(f"mining.{option}", relation, RELATIONS))
+        for relation, limit in self.limits.items():
+            check_range(f"mining.limits.{relation}", limit, 0, 1e12)
         check_range("mining.negatives", self.negatives, 0, 1000)
         check_range("mining.depth", self.depth, 1, 100_000)
         check_range("mining.first_rank", self.first_rank, 0, 100_000)
         check_range("mining.max_positive_ratio", self.max_positive_ratio, 0.0, 10.0)
+        check_range("mining.seed", self.seed, 0, 1 << 32)
         check_range("mining.part_mb", self.part_mb, 0.01, 4096)
         check_range("mining.batch_tokens", self.batch_tokens, 16, 1 << 24)
         if self.sampling not in ("top", "random"):

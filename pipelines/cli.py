@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from curation.errors import ThreefoldError
+from pipelines.terminal import say
 
 DEFAULT_CONFIG = str(Path(__file__).with_name("configs") / "demo.toml")
 
@@ -20,8 +21,8 @@ COMMANDS = {
         "pipelines.commands.curate",
         "raw corpora → documents and title-body, title-abstract, section and parallel pairs",
         (
-            "Reads every [[curation.sources]] of the config, cleans and identifies the text, drops\n"
-            "what the filters reject and exact duplicates, and writes OUT/documents, OUT/pairs\n"
+            "Reads every [[curation.sources]] of the config, cleans and identifies the text,\n"
+            "drops what the filters reject and exact duplicates; writes OUT/documents, OUT/pairs\n"
             "(in buckets by token length) and OUT/rejects/curate with a reason for each row."
         ),
     ),
@@ -139,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = import_module(module).main
         return run(parsed)
     except ThreefoldError as error:
-        sys.stderr.write(f"{parsed.command}: error: {error}\n")
+        say(f"{parsed.command}: error: {error}", sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -126,7 +126,7 @@ def load(path: str | None, overrides: list[str]) -> RunConfig:
                 data = tomllib.load(handle)
         except OSError as error:
             raise ConfigError(f"cannot read the config {path!r}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # no TOML, or no UTF-8
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for override in overrides:
         _apply(data, override)
@@ -145,14 +145,20 @@ def _apply(data: dict[str, Any], override: str) -> None:
     *parents, last = name.strip().split(".")
     node: Any = data
     for key in parents:
-        node = _element(node, key, name) if isinstance(node, list) else node.setdefault(key, {})
+        node = _element(node, key, name) if isinstance(node, list) else _table(node, key, name)
     if not isinstance(node, dict):
         raise ConfigError(f"--set {name}: {'.'.join(parents)} is not a table")
     node[last] = value
 
 
+def _table(node: Any, key: str, name: str) -> Any:
+    if not isinstance(node, dict):
+        raise ConfigError(f"--set {name}: {key!r} lies in a value, not in a table")
+    return node.setdefault(key, {})
+
+
 def _element(node: list[Any], key: str, name: str) -> Any:
-    if not key.isdigit() or int(key) >= len(node):
+    if not key.isdecimal() or int(key) >= len(node):
         raise ConfigError(f"--set {name}: {key!r} is not an index below {len(node)}")
     return node[int(key)]
 

@@ -75,7 +75,8 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         pipeline
         | "Splits" >> beam.Create(list_splits(job.config))
         | "Spread" >> beam.Reshuffle()
-        | "Extract" >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects", "ids")
+        | "Extract"
+        >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects", main="ids")
     )
     drops = (
         extracted.ids

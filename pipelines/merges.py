@@ -26,7 +26,7 @@ Merged = tuple[pa.Table, Iterable[tuple[str, Any, int]]]
 
 def id_hash(identity: str) -> int:
     """Return the 64-bit hash under which a document's id meets others."""
-    return xxhash.xxh3_64_intdigest(identity.encode())
+    return xxhash.xxh3_64_intdigest(identity.encode("utf-8", "replace"))
 
 
 def save_array(path: str, array: npt.NDArray[Any]) -> None:

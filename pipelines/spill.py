@@ -44,14 +44,19 @@ def pair_keys(pairs: Sequence[Pair]) -> Keys:
 def reject_keys(rejects: Sequence[Reject]) -> Keys:
     """Return the sort keys of rejects: a digest of what was rejected and why."""
     return runs.keys_of_digests(
-        [xxhash.xxh3_128_digest(f"{r.stage}\0{r.reason}\0{r.id}".encode()) for r in rejects]
+        [
+            xxhash.xxh3_128_digest(f"{r.stage}\0{r.reason}\0{r.id}".encode("utf-8", "replace"))
+            for r in rejects
+        ]
     )
 
 
 def row_keys(rows: Sequence[TrainingRow]) -> Keys:
     """Return the sort keys of training rows: length bucket, length, digest of the id."""
     lengths = np.array([row.length for row in rows], np.int64)
-    return length_keys(lengths, [xxhash.xxh3_128_digest(row.id.encode()) for row in rows])
+    return length_keys(
+        lengths, [xxhash.xxh3_128_digest(row.id.encode("utf-8", "replace")) for row in rows]
+    )
 
 
 KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {

@@ -71,19 +71,24 @@ class Stage:
         if fitting:
             rows = (f"{manifest.read(self.directory(o), '')['rows']:,} {o}" for o in self.outputs)
             say(f"{self.name}: up to date ({', '.join(rows)})")
+            storage.remove(self.workspace.root)  # of a run that was stopped at the very end
         return fitting
 
     def begin(self) -> None:
-        """Make the outputs ready, and drop the working folders of other fingerprints."""
+        """Make the outputs ready, and drop what earlier runs left that is of no use to this one."""
         prefix = f".work-{self.name}-"
+        staging = tuple(f".{output}-" for output in self.outputs)
         if not storage.is_url(self.out):
             storage.make_dirs(self.out)
         for path in storage.list_folders(self.out):
             name = path.rstrip("/").rsplit("/", 1)[-1]
-            if name.startswith(prefix) and not name.endswith(self.fingerprint):
+            is_stale = name.startswith(prefix) and not name.endswith(self.fingerprint)
+            if is_stale or name.startswith(staging):
                 storage.remove(path)
-        for output in self.outputs:
-            manifest.begin(self.directory(output), self.fingerprint)
+        for directory in map(self.directory, self.outputs):
+            storage.remove_unfinished(directory)
+            if not manifest.is_complete(directory, self.fingerprint):  # else a killed run's work
+                manifest.begin(directory, self.fingerprint)
 
     def finish(self, read: str, wrote: str, counts: Counter[str] | None = None) -> None:
         """Print the summary: what was read and written, rejects by reason, what to run next."""

@@ -15,9 +15,13 @@ _LOG_SECONDS = 10.0  # between progress lines where the output is no terminal
 _DRAW_SECONDS = 0.2
 
 
+# Names out of data and messages of servers must not steer the terminal.
+_UNPRINTABLE = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line of result; progress goes to standard error, results to standard output."""
-    print(text, file=stream or sys.stdout, flush=True)
+    print(text.translate(_UNPRINTABLE), file=stream or sys.stdout, flush=True)
 
 
 def duration(seconds: float) -> str:
@@ -82,7 +86,7 @@ class Progress:
         """Tell the share of the work done (0..1), the items so far and an optional remark."""
         self._state = State(share, items, remark)
         if self._first is None:
-            self._first = self._state
+            self._first = State(share)  # where an earlier attempt stopped; items are our own
 
     def _loop(self) -> None:
         wait = _DRAW_SECONDS if self._live else _LOG_SECONDS

@@ -6,7 +6,11 @@ import bz2
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
+
+from curation.records import TRAINING_ROW, TrainingRow, to_table
+from curation.storage import write_parquet
 
 PARAGRAPH = (
     "The river rises in the northern hills and flows past three market towns before it meets "
@@ -99,3 +103,47 @@ def articles(language: str, count: int) -> list[dict[str, str]]:
 
 _FIRST = ("Ar", "Bel", "Cor", "Dun", "Es", "Fal", "Gor", "Hel", "Is", "Jor", "Kel", "Lun")
 _SECOND = ("mouth", "haven", "ness", "wick", "stead", "ford", "holm", "vik", "by", "mere")
+
+
+def training_rows(count: int, negatives: int = 2) -> list[TrainingRow]:
+    """Questions about articles, each with its article and the texts of the next ones."""
+    found = articles("en", count)
+    return [
+        TrainingRow(
+            id=f"row-{i:03d}",
+            query=f"Who built the lighthouse of {article['title']}?",
+            positives=[article["text"]],
+            negatives=[found[(i + k) % count]["text"] for k in range(1, negatives + 1)],
+            relation="question-document",
+            source="test",
+            query_language="en",
+            language="en",
+            length=40,
+        )
+        for i, article in enumerate(found)
+    ]
+
+
+def short_rows(count: int) -> list[TrainingRow]:
+    """Rows `name → The keeper of name.`, with a second positive and two negatives."""
+    rows = training_rows(count)
+    names = [row.query.split()[-1].rstrip("?") for row in rows]
+    for i, row in enumerate(rows):
+        row.query = names[i]
+        row.positives = [f"The keeper of {names[i]}.", f"It was {names[i]}, by the sea."]
+        row.negatives = [f"The lamp of {names[(i + k) % count]}." for k in (1, 2)]
+    return rows
+
+
+def write_training_shards(
+    folder: Path, rows: list[TrainingRow], sizes: list[int], bucket: str = "0-500"
+) -> dict[str, Any]:
+    """Write shards of so many rows each, in row groups of 3; return their manifest."""
+    parts, start = [], 0
+    for number, size in enumerate(sizes):
+        name = f"length={bucket}/part-{number:05d}.parquet"
+        table = to_table(rows[start : start + size], TRAINING_ROW)
+        parts.append(write_parquet(str(folder / name), table, row_group_rows=3) | {"name": name})
+        start += size
+    assert start == len(rows), "sizes must add up to the rows"
+    return {"parts": parts}

@@ -13,6 +13,7 @@ from tests.llm_server import ScriptedServer
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of tiny models wait for each other
 
 
 @pytest.fixture(scope="session")

@@ -50,8 +50,9 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         check_range("train.loss.temperature", self.temperature, 1e-4, 10.0)
-        for weight in (*self.ensemble_weights, *self.loss_weights):
-            check_range("train.loss weights", weight, 0.0, 1e3)
+        for name in ("ensemble_weights", "loss_weights"):
+            for weight in getattr(self, name):
+                check_range(f"train.loss.{name}", weight, 0.0, 1e3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +97,18 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_range("train.epochs", self.epochs, 0.0, 1e4)
+        check_range("train.max_steps", self.max_steps, 0, 1e9)
         check_range("train.head_warmup_epochs", self.head_warmup_epochs, 0.0, 1e4)
         check_range("train.batch_tokens", self.batch_tokens, 16, 1 << 26)
         check_range("train.negatives", self.negatives, 0, 1000)
+        check_range("train.learning_rate", self.learning_rate, 0.0, 1.0)
+        check_range("train.head_learning_rate", self.head_learning_rate, 0.0, 1.0)
         check_range("train.warmup_share", self.warmup_share, 0.0, 1.0)
-        check_range("train.dropout", self.dropout, -1.0, 0.99)
+        check_range("train.weight_decay", self.weight_decay, 0.0, 1.0)
+        check_range("train.max_gradient_norm", self.max_gradient_norm, 1e-6, 1e6)
+        if self.dropout != -1:
+            check_range("train.dropout", self.dropout, 0.0, 0.99)
+        check_range("train.seed", self.seed, 0, 1 << 32)
         check_range("train.save_steps", self.save_steps, 1, 1e9)
         if len(self.batch_sizes) != 9 or min(self.batch_sizes) < 1:
             raise ConfigError(

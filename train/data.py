@@ -7,6 +7,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,7 @@ from train.batching import Batch, Shard
 
 _COLUMNS = ["id", "query", "positives", "negatives"]
 _KEPT_GROUPS = 8  # row groups held; a batch touches two or three
+_OPEN_FILES = 64  # a corpus has thousands of shards, a process 1,024 descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class RowReader:
     """Reads rows of a bucket by index, keeping the row groups it used last."""
 
     shards: Sequence[Shard]
-    _files: dict[str, pq.ParquetFile] = field(default_factory=dict)
+    _files: OrderedDict[str, pq.ParquetFile] = field(default_factory=OrderedDict)
     _groups: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
 
     def read(self, batch: Batch) -> list[dict[str, Any]]:
@@ -69,10 +71,13 @@ class RowReader:
             rows.append(self._row(own[number].path, index - starts[number]))
         return rows
 
+    def close(self) -> None:
+        """Close the shards that are open."""
+        while self._files:
+            self._files.popitem()[1].close(force=True)
+
     def _row(self, path: str, index: int) -> dict[str, Any]:
-        file = self._files.get(path)
-        if file is None:
-            file = self._files[path] = pq.ParquetFile(storage.open_read(path))
+        file = self._file(path)
         group = 0
         while index >= file.metadata.row_group(group).num_rows:
             index -= file.metadata.row_group(group).num_rows
@@ -80,19 +85,39 @@ class RowReader:
         row: dict[str, Any] = self._group(path, file, group).slice(index, 1).to_pylist()[0]
         return row
 
+    def _file(self, path: str) -> pq.ParquetFile:
+        if path not in self._files:
+            self._files[path] = _opened(path)
+        self._files.move_to_end(path)
+        while len(self._files) > _OPEN_FILES:
+            self._files.popitem(last=False)[1].close(force=True)
+        return self._files[path]
+
     def _group(self, path: str, file: pq.ParquetFile, group: int) -> pa.Table:
         key = (path, group)
         if key not in self._groups:
             try:
                 self._groups[key] = file.read_row_group(group, columns=_COLUMNS)
             except (OSError, pa.ArrowException) as error:
-                raise InputError(
-                    f"{path} is damaged ({error}); run: make mine-negatives"
-                ) from error
+                raise _damaged(path, error) from error
         self._groups.move_to_end(key)
         while len(self._groups) > _KEPT_GROUPS:
             self._groups.popitem(last=False)
         return self._groups[key]
+
+
+def _opened(path: str) -> pq.ParquetFile:
+    try:
+        with ExitStack() as stack:
+            file = pq.ParquetFile(stack.enter_context(storage.open_read(path)))
+            stack.pop_all()
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+    return file
+
+
+def _damaged(path: str, error: Exception) -> InputError:
+    return InputError(f"{path} is missing or damaged ({error}); run: make mine-negatives")
 
 
 def text_key(text: str) -> int:

@@ -14,8 +14,8 @@ from torch.nn import functional
 from train.config import LossConfig
 from train.scoring import weighted_sum
 
-# Stands for -inf after division by the temperature: its probability is 0 in fp32, and 0 · it is 0.
-_EXCLUDED = -1e4
+# Stands for -inf, below any score that the config allows: its probability is 0, and 0 · it is 0.
+_EXCLUDED = -1e30
 
 
 @dataclass(frozen=True, slots=True)

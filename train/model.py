@@ -57,8 +57,9 @@ class M3Model(nn.Module):
         inner = mask.clone()
         inner[:, 0] = False
         special = torch.isin(input_ids, self.get_buffer("unweighted"))
-        weights = torch.relu(self.sparse_linear(hidden)).squeeze(-1)
-        vectors = nn.functional.normalize(self.colbert_linear(hidden), dim=-1)
+        with torch.autocast(hidden.device.type, enabled=False):
+            weights = torch.relu(self.sparse_linear(hidden)).squeeze(-1)
+            vectors = nn.functional.normalize(self.colbert_linear(hidden), dim=-1)
         return Embeddings(
             dense=nn.functional.normalize(self._pooled(hidden, mask), dim=-1),
             weights=weights.masked_fill(special | ~mask, 0.0),
@@ -131,14 +132,13 @@ def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:
     """Load an encoder folder or M3 checkpoint; heads that are not there start from `seed`.
 
     A checkpoint's own pooling, prompts and width come from its folder and must not contradict
-    the config. Raises `InputError` for a folder without an encoder, `ConfigError` for lengths
-    beyond the encoder's positions.
+    the config. Raises `InputError` for a folder without a complete encoder and its tokenizer,
+    `ConfigError` for lengths beyond the encoder's positions.
     """
     if not os.path.exists(os.path.join(folder, "config.json")):
         raise InputError(f"{folder} holds no config.json: it is no Hugging Face encoder")
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, **_without_pooler(folder))
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    _check_tokenizer(tokenizer, folder)
+    encoder = _load_encoder(folder)
+    tokenizer = _load_tokenizer(folder, int(encoder.config.vocab_size))
     _check_lengths(encoder.config, config)
     _check_own_config(folder, config)
     with torch.random.fork_rng():
@@ -149,6 +149,40 @@ def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:
         if os.path.exists(path):
             _load_head(head, path)
     return model.eval()
+
+
+def _load_encoder(folder: str) -> Any:
+    """Return the encoder; transformers would fill weights that are missing with random ones."""
+    try:
+        encoder, found = AutoModel.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, **_without_pooler(folder)
+        )
+    except Exception as error:  # every file format raises its own
+        raise InputError(f"{folder} holds no encoder that loads: {error}") from error
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise InputError(
+            f"the weights in {folder} lack {len(missing)} of the encoder's, as {missing[0]}"
+        )
+    return encoder
+
+
+def _load_tokenizer(folder: str, vocabulary: int) -> Any:
+    """Return the tokenizer; transformers would make an empty one where its file is missing."""
+    if not os.path.exists(os.path.join(folder, "tokenizer.json")):
+        raise InputError(f"{folder} holds no tokenizer.json")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        raise InputError(f"the tokenizer of {folder} does not load: {error}") from error
+    for name in ("cls_token_id", "pad_token_id"):
+        if getattr(tokenizer, name) is None:
+            raise InputError(f"the tokenizer of {folder} defines no {name[:-3]}; M3 needs one")
+    if len(tokenizer) > vocabulary:
+        raise InputError(
+            f"the tokenizer of {folder} has {len(tokenizer)} tokens, the encoder {vocabulary}"
+        )
+    return tokenizer
 
 
 def _without_pooler(folder: str) -> dict[str, Any]:
@@ -163,12 +197,6 @@ def _load_head(head: nn.Linear, path: str) -> None:
         head.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         raise InputError(f"{path} is no head of this model: {error}") from error
-
-
-def _check_tokenizer(tokenizer: Any, folder: str) -> None:
-    for name in ("cls_token_id", "pad_token_id"):
-        if getattr(tokenizer, name) is None:
-            raise InputError(f"the tokenizer of {folder} defines no {name[:-3]}; M3 needs one")
 
 
 def _check_lengths(encoder: Any, config: ModelConfig) -> None:
@@ -191,8 +219,11 @@ def _check_own_config(folder: str, config: ModelConfig) -> None:
     path = os.path.join(folder, CONFIG_FILE)
     if not os.path.exists(path):
         return
-    with open(path, encoding="utf-8") as handle:
-        own = json.load(handle)
+    try:
+        with open(path, encoding="utf-8") as handle:
+            own = json.load(handle)
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
     for name, value in own.items():
         if getattr(config, name, value) != value:
             raise ConfigError(

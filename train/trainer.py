@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from curation import storage
-from curation.errors import ConfigError, TrainingError
+from curation.errors import ConfigError, InputError, TrainingError
 from train.batching import Batch, Shard, plan_epoch
 from train.config import TrainConfig
 from train.data import RowReader, TextBatch, collate, prefetched
@@ -111,7 +111,7 @@ def parameter_groups(
 
 def rate_factor(step: int, steps: int, warmup_share: float) -> float:
     """Return the learning rate's factor at a step: linear up, then linear down to 0."""
-    warmup = max(1, round(steps * warmup_share))
+    warmup = round(steps * warmup_share)
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return max(0.0, (steps - step) / max(1, steps - warmup))
@@ -139,12 +139,23 @@ class Trainer:
         self._encoder_trains = [p.requires_grad for p in self.model.encoder.parameters()]
         phases = plan_phases(self.shards, self.config)
         start_phase, start_step = self._load_position()
-        os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
-        with open(self.log_path, "a", encoding="utf-8") as log:
+        done = sum(len(phase.batches) for phase in phases[:start_phase]) + start_step
+        with self._open_log(done) as log:
             for number, phase in enumerate(phases):
                 if number >= start_phase:
                     first = start_step if number == start_phase else 0
                     self._run_phase(number, phase, first, log)
+
+    def _open_log(self, done: int) -> IO[str]:
+        """Open the log behind its first `done` lines, one a step: later steps are run again."""
+        os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
+        kept: list[str] = []
+        if done and os.path.exists(self.log_path):
+            with open(self.log_path, encoding="utf-8") as log:
+                kept = log.readlines()[:done]
+        log = open(self.log_path, "w", encoding="utf-8")  # noqa: SIM115 - the caller closes it
+        log.writelines(kept)
+        return log
 
     def _run_phase(self, number: int, phase: Phase, first: int, log: IO[str]) -> None:
         self._set_trainable(phase)
@@ -194,17 +205,18 @@ class Trainer:
             self.config.batch_tokens,
             cached=self.config.gradient_cache,
         )
-        if not math.isfinite(float(loss.total.detach())):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
+        if not math.isfinite(float(loss.total.detach()) + norm):
             path = os.path.join(self.work, "bad-batch.json")
             storage.write_json(path, {"rows": batch.ids, "parts": loss.parts})
             raise TrainingError(
-                f"the loss is {float(loss.total.detach())} ({loss.parts}); its rows are in {path}; "
-                "lower train.learning_rate or raise train.loss.temperature"
+                f"the loss is {float(loss.total.detach())} ({loss.parts}), its gradient's norm "
+                f"{norm}; its rows are in {path}; lower train.learning_rate or raise "
+                "train.loss.temperature"
             )
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm)
         optimizer.step()
-        return loss, float(norm)
+        return loss, norm
 
     def _texts(
         self, phase: Phase, first: int
@@ -218,7 +230,10 @@ class Trainer:
             texts = collate(reader.read(batch), self.config.negatives, generator)
             return texts, tokenize_batch(self.model, texts)
 
-        return prefetched(iter(list(enumerate(phase.batches))[first:]), read)
+        try:
+            yield from prefetched(iter(list(enumerate(phase.batches))[first:]), read)
+        finally:
+            reader.close()
 
     def _set_trainable(self, phase: Phase) -> None:
         for parameter, trains in zip(
@@ -255,4 +270,7 @@ class Trainer:
     def _load(self, name: str) -> Any:
         position = storage.read_json(os.path.join(self.work, "position.json"))
         path = os.path.join(self.work, position["folder"], name)
-        return torch.load(path, map_location=self.model.device, weights_only=True)
+        try:
+            return torch.load(path, map_location=self.model.device, weights_only=True)
+        except Exception as error:  # unreadable in any way
+            raise InputError(f"{path} is damaged ({error}); remove {self.work}") from error

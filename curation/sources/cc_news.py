@@ -38,7 +38,10 @@ def _page(
     problem = _problem(record, body)
     if problem:
         return Reject(identity, "extract", problem, source, value=url[:500])
-    page = html.extract(html.decode(body, record.http_charset))
+    markup = html.decode(body, record.http_charset)
+    if html.is_too_deep(markup):
+        return Reject(identity, "extract", "page_too_deep", source, value=url[:500])
+    page = html.extract(markup)
     if not page.text.strip():
         return Reject(identity, "extract", "no_text", source, value=url[:500])
     return RawDocument(

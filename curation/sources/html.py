@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import unescape
 from typing import Any
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 from resiliparse.parse.html import HTMLTree
 
+from curation.text import unescape
+
+MAX_DEPTH = 2000  # extraction is quadratic in the nesting of blocks: 0.15 s here, 17 s at 20,000
+
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:-]+)", re.IGNORECASE)
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_BLOCK_TAG = re.compile(
+    r"<(/?)(?:div|section|article|main|header|footer|nav|aside|figure|fieldset|details|address|"
+    r"ul|ol|dl|menu|dir|table|blockquote|center|form)\b",
+    re.IGNORECASE,
+)
 _SEPARATOR = re.compile(r"\s+[|–—·•»:\-]+\s+")
 
 
@@ -48,6 +56,18 @@ def _strict(body: bytes, name: str) -> str | None:
         return body.decode(map_encoding_to_html5(name, fallback_utf8=False) or name)
     except (LookupError, UnicodeDecodeError, ValueError):
         return None
+
+
+def is_too_deep(html: str) -> bool:
+    """Tell whether blocks nest deeper than `MAX_DEPTH`, counted by their tags."""
+    if html.count("<") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for match in _BLOCK_TAG.finditer(html):
+        depth = max(0, depth - 1) if match[1] else depth + 1
+        if depth > MAX_DEPTH:
+            return True
+    return False
 
 
 def extract(html: str) -> Page:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from curation.sources.lines import read_lines
 from curation.sources.raw import RawPair
 
 _MARKUP = re.compile(r"%(?:\(\w+\))?[#0\- +]*[\d.*]*[sdifrxX%]|\{[^{}]*\}|<[^<>]+>|&\w+;")
-_LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
+_LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _MIN_LETTERS = 20  # shorter strings are interface labels without context
 
 
@@ -51,6 +52,8 @@ def _reject_reason(entry: _Entry, language: str | None) -> str:
         return "no_language"
     if not entry.target:
         return "untranslated"
+    if "\ufffd" in entry.source + entry.target:  # a catalogue in another charset than UTF-8
+        return "undecodable"
     if entry.fuzzy:
         return "fuzzy"
     if entry.plural:
@@ -76,7 +79,7 @@ def _entries(stream: IO[bytes]) -> Iterator[_Entry]:
         if line.startswith('"'):
             text = line
         else:
-            if keyword == "msgid" and field == "msgstr":
+            if keyword in ("msgctxt", "msgid") and field == "msgstr":
                 yield entry
                 entry = _Entry()
             field = "msgstr" if keyword.startswith("msgstr") else keyword
@@ -94,8 +97,6 @@ def _append(entry: _Entry, field: str, text: str) -> None:
 
 
 def _unquote(text: str) -> str:
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    if len(text) < 2 or not text.startswith('"') or not text.endswith('"'):
         return ""
-    return value if isinstance(value, str) else ""
+    return _ESCAPE.sub(lambda match: _ESCAPES.get(match[1], match[1]), text[1:-1])

@@ -1,7 +1,8 @@
 """Byte streams out of compressed files that may be damaged.
 
 The standard file objects raise at a truncated end and lose what they had buffered. Here
-everything before the damage comes out, then the stream ends and `damage` says why.
+everything before the damage comes out (before corrupt bytes: all but the last `STEP` of
+compressed ones), then the stream ends and `damage` says why.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import zstandard
 from curation import storage
 
 CHUNK = 1 << 18
+STEP = 1 << 12  # compressed bytes a step: decompressors drop the output of a step that fails
 PIECE = 1 << 22  # most bytes decompressed in one step: a bomb costs time, never memory
 _ZSTD_SLICE = 64  # compressed bytes a step: a zstd block of 4 bytes may stand for 128 KiB
 
@@ -84,7 +86,7 @@ class DecompressedStream(io.RawIOBase):
         self._pending = memoryview(b"")
         self.damage = ""
         self.position = 0
-        head = self._read_raw()
+        head = self._read_raw(STEP)
         codec = next((codec for codec in _CODECS if head.startswith(codec[0])), None)
         self._chunks = self._plain(head) if codec is None else self._members(head, *codec[1:])
 
@@ -94,30 +96,33 @@ class DecompressedStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill `buffer` with the next bytes; 0 at the end or at damage."""
-        while not self._pending:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._pending = memoryview(chunk)
-        count = min(len(buffer), len(self._pending))
-        buffer[:count] = self._pending[:count]
-        self._pending = self._pending[count:]
-        return count
+        filled = 0
+        while filled < len(buffer):
+            if not self._pending:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    break
+                self._pending = memoryview(chunk)
+            count = min(len(buffer) - filled, len(self._pending))
+            buffer[filled : filled + count] = self._pending[:count]
+            self._pending = self._pending[count:]
+            filled += count
+        return filled
 
     def close(self) -> None:
         """Close the underlying file too."""
         self._raw.close()
         super().close()
 
-    def _read_raw(self) -> bytes:
-        data = self._raw.read(CHUNK)
+    def _read_raw(self, size: int) -> bytes:
+        data = self._raw.read(size)
         self.position += len(data)
         return data
 
     def _plain(self, data: bytes) -> Iterator[bytes]:
         while data:
             yield data
-            data = self._read_raw()
+            data = self._read_raw(CHUNK)
 
     def _members(self, data: bytes, factory: Callable[[], Any], pieces: Pieces) -> Iterator[bytes]:
         member = factory()
@@ -128,13 +133,11 @@ class DecompressedStream(io.RawIOBase):
                 self.damage = "corrupt"
                 return
             if not member.eof:
-                data = self._read_raw()
+                data = self._read_raw(STEP)
                 continue
-            data = member.unused_data or self._read_raw()
-            if data.strip(b"\0"):  # zeros pad the last member on some media
+            data = (member.unused_data or self._read_raw(STEP)).lstrip(b"\0")  # zeros pad members
+            if data:
                 member = factory()
-            else:
-                return
         self.damage = "" if member.eof else "truncated"
 
 

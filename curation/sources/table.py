@@ -5,8 +5,9 @@ Reads JSON lines, a JSON array of objects, or an object of objects.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import xxhash
@@ -37,7 +38,8 @@ def read_documents(
             value = ", ".join(map(str, row))[:200]
             yield Reject(f"{source}:row-{number}", "extract", missing, source, value=value)
             continue
-        key = str(values.get("id") or xxhash.xxh3_64_hexdigest(f"{title}\n{text}".encode()))
+        content = f"{title}\n{text}".encode("utf-8", "replace")
+        key = str(values.get("id") or xxhash.xxh3_64_hexdigest(content))
         yield RawDocument(
             id=f"{source}:{declared or 'und'}:{key}",
             title=title,
@@ -51,28 +53,30 @@ def read_documents(
 
 def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
     """Yield the objects of a JSON file, or the reason why a row is none."""
-    head = stream.read(1 << 16)
-    if _is_one_value(head):
-        yield from _whole(head + stream.read(MAX_JSON))
+    first = _line(stream, MAX_JSON)
+    second = _line(stream, MAX_JSON - len(first))
+    if _is_one_value(first, second):
+        yield from _objects(first + second + stream.read(MAX_JSON - len(first) - len(second)))
         return
-    for line in read_lines(_Prefixed(head, stream)):  # type: ignore[arg-type]
+    for line in itertools.chain((first, second), read_lines(stream)):
         if line is None:
             yield "line_too_long"
         elif line.strip():
-            yield from _objects([_value(line)])
+            yield from _objects(line)
 
 
-def _is_one_value(head: bytes) -> bool:
-    """Tell a JSON array or pretty-printed object from JSON lines by the first line."""
-    first = head.lstrip().split(b"\n", 1)[0]
-    return first.startswith(b"[") or _value(first) == "malformed_json"
+def _line(stream: IO[bytes], limit: int) -> bytes:
+    """Return the next line that is not blank."""
+    while (line := stream.readline(limit)) and not line.strip():
+        pass
+    return line
 
 
-def _whole(data: bytes) -> Iterator[dict[str, Any] | str]:
-    value = _value(data)
-    if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
-        value = list(value.values())
-    yield from _objects(value if isinstance(value, list) else [value])
+def _is_one_value(first: bytes, second: bytes) -> bool:
+    """Tell an array or pretty-printed object from JSON lines, of which one may be damaged."""
+    if first.lstrip().startswith(b"["):
+        return True
+    return _value(first) == "malformed_json" and not isinstance(_value(second), dict)
 
 
 def _value(data: bytes) -> Any:
@@ -82,27 +86,13 @@ def _value(data: bytes) -> Any:
         return "malformed_json"
 
 
-def _objects(values: Iterable[Any]) -> Iterator[dict[str, Any] | str]:
-    for value in values:
-        if isinstance(value, dict):
-            yield value
+def _objects(data: bytes) -> Iterator[dict[str, Any] | str]:
+    """Yield the objects of one JSON value: itself, or those in an array or object of objects."""
+    value = _value(data)
+    if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
+        value = list(value.values())
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict):
+            yield item
         else:
-            yield value if value == "malformed_json" else "not_an_object"
-
-
-class _Prefixed:
-    """A stream's `readline` with bytes that were already read put back in front."""
-
-    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
-        self._head = head
-        self._stream = stream
-
-    def readline(self, limit: int) -> bytes:
-        if not self._head:
-            return self._stream.readline(limit)
-        line, newline, rest = self._head.partition(b"\n")
-        if newline:
-            self._head = rest
-            return line + newline
-        self._head = b""
-        return line + self._stream.readline(max(1, limit - len(line)))
+            yield item if item == "malformed_json" else "not_an_object"

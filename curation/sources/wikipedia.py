@@ -61,7 +61,9 @@ def _blocks(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
     """
     buffer = bytearray()
     head_done = False
-    while chunk := stream.read(_CHUNK):
+    chunk = b"-"
+    while chunk:  # once more at the end: what follows a skipped page is in the buffer already
+        chunk = stream.read(_CHUNK)
         buffer += chunk
         position = 0
         while (begin := buffer.find(_OPEN, position)) >= 0:
@@ -72,6 +74,10 @@ def _blocks(stream: IO[bytes]) -> Iterator[tuple[str, bytes]]:
             if end < 0:
                 position = begin
                 break
+            position = buffer.find(_OPEN, begin + 1, end)
+            if position >= 0:  # a page that was cut short must not take the next one along
+                yield "truncated_page", bytes(buffer[begin : min(position, begin + 2000)])
+                continue
             position = end + len(_CLOSE)
             yield "page", bytes(buffer[begin:position])
         else:

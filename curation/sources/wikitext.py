@@ -11,7 +11,6 @@ is found never to close is not looked for again.
 
 from __future__ import annotations
 
-import html
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from curation.text import unescape
 
 MAX_DEPTH = 48
 
@@ -30,8 +31,11 @@ _RAW_OPEN = re.compile(rf"<!--|<(nowiki|{_RAW_TAGS})\b([^<>]*)>", re.IGNORECASE)
 _TOKEN = re.compile(r"\{\{|\}\}|\[\[|\]\]|^[ :*]*\{\||^[ ]*\|\}(?!\})", re.MULTILINE)
 _CLOSES = {"}}": "{{", "]]": "[[", "|}": "{|"}
 
-_HEADING = re.compile(r"^(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*$", re.MULTILINE)
-_EXTERNAL = re.compile(r"\[(?:(?:https?|ftp|news|irc):)?//[^\s\]]*[ \t]*([^\]\n]*)\]")
+# Linear on any text: possessive quantifiers, and a run is entered at its beginning only.
+_HEADING = re.compile(r"^(={1,6})(.+?)\1[ \t]*$", re.MULTILINE)
+_EXTERNAL = re.compile(
+    r"\[(?:(?:https?|ftp|news|irc):)?//[^\s\[\]]*+[ \t]{0,99}+([^\]\n]{0,300}+)\]"
+)
 _QUOTES = re.compile(r"'{2,}")
 _BREAK = re.compile(r"<(?:br|hr|/p|/div|/li|/tr)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
@@ -40,12 +44,15 @@ _VARIANT = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
 _LEFTOVER_LINE = re.compile(r"^[ \t]*(?:\{\||\|\}|\|-|[|!]|-{4,}).*$", re.MULTILINE)
 _LIST_MARK = re.compile(r"^[*#:;]+[ \t]*", re.MULTILINE)
 _BRACES = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||^[ ]*\|\}", re.MULTILINE)
+_DISAMBIGUATION = re.compile(r"(?<!\s)\s*+\([^()]*+\)$")
 _LANGUAGE_PREFIX = re.compile(r"[a-z]{2,3}(?:-[a-z-]+)?|simple|tokipona")
 
 _OPEN, _CLOSE = "(（[", ")）]"
-_EMPTY_BRACKETS = re.compile(r"[ \t]*(?:\([\s,;:、،؛·–—-]*\)|（[\s,;:、，；：·–—-]*）|\[\s*\])")
+_EMPTY_BRACKETS = re.compile(
+    r"(?<![ \t])[ \t]*+(?:\([\s,;:、،؛·–—-]*\)|（[\s,;:、，；：·–—-]*）|\[\s*\])"
+)
 _AFTER_OPEN = re.compile(r"([(（])[\s,;:、،，；]+")
-_BEFORE_CLOSE = re.compile(r"[\s,;:、،，；]+([)）])")
+_BEFORE_CLOSE = re.compile(r"(?<![\s,;:、،，；])[\s,;:、،，；]++([)）])")
 _BEFORE_MARK = re.compile(r"(?<=\S)[ \t]+([,.;:!?])(?=\s|$)", re.MULTILINE)
 _SPACES = re.compile(r"[ \t\u00a0\u2009\u202f]+")
 _LINE_SPACES = re.compile(r" ?\n ?")
@@ -95,7 +102,7 @@ def parse(text: str, site: Site, title: str = "") -> list[Block]:
     Raises nothing: damaged markup costs its own text at most.
     """
     flat = _render(_without_raw_tags(text), site, title)
-    flat = _LEFTOVER_LINE.sub("", _BRACES.sub("", flat))
+    flat = _BRACES.sub("", _LEFTOVER_LINE.sub("", flat))
     return list(_split(flat))
 
 
@@ -206,7 +213,7 @@ def _link(content: str, site: Site) -> str:
     if label:
         return label
     target = target.strip().removeprefix(":")
-    return re.sub(r"\s*\([^)]*\)$", "", target) if bar else target
+    return _DISAMBIGUATION.sub("", target) if bar else target
 
 
 def _template(content: str, title: str) -> str:
@@ -232,13 +239,15 @@ def _positional(arguments: list[str]) -> list[str]:
         name = name.strip()
         if not equals or "<" in name or " " in name:
             plain.append(argument.strip())
-        elif name.isdigit() and 0 < int(name[:3]) <= 20:
+        elif name.isdecimal() and 0 < int(name[:3]) <= 20:
             plain.extend([""] * (int(name[:3]) - len(plain)))
             plain[int(name[:3]) - 1] = value.strip()
     return plain
 
 
 Rule = Callable[[list[str]], str]
+_OPTIONAL = re.compile(r"<([^<>]*\{(\d)\}[^<>]*)>")
+_PLACE = re.compile(r"\{(\d)\}")
 
 
 def _first(arguments: list[str]) -> str:
@@ -254,10 +263,10 @@ def _pattern(form: str) -> Rule:
 
     def fill(arguments: list[str]) -> str:
         values = {str(i): value for i, value in enumerate(arguments, 1)}
-        optional = re.sub(
-            r"<([^<>]*\{(\d)\}[^<>]*)>", lambda m: m[1] if values.get(m[2]) else "", form
-        )
-        return re.sub(r"\{(\d)\}", lambda m: values.get(m[1], ""), optional)
+        shown = form
+        for _ in range(2):  # a piece may hold another one
+            shown = _OPTIONAL.sub(lambda m: m[1] if values.get(m[2]) else "", shown)
+        return _PLACE.sub(lambda m: values.get(m[1], ""), shown)
 
     return fill
 
@@ -300,7 +309,7 @@ def _plain(text: str) -> str:
     text = _QUOTES.sub("", text)
     text = _MAGIC_WORD.sub("", _VARIANT.sub(_simplified, text))
     text = _TAG.sub("", _BREAK.sub("\n", text))
-    text = html.unescape(text)
+    text = unescape(text)
     return tidy(_LIST_MARK.sub("", text))
 
 

@@ -12,7 +12,7 @@ from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.prompts import Language
 from curation.text import UNSPACED, dominant_script, one_line
 
-_LABEL = re.compile(r"^(?:\W*(?:\d{1,2}[.):]|Q(?:uestion)?\s*\d*\s*:))\s*", re.IGNORECASE)
+_LABEL = re.compile(r"^(?:\W*(?:\d{1,2}[.):](?!\d)|Q(?:uestion)?\s*\d*\s*:))\s*", re.IGNORECASE)
 _MARKS = "?؟？;"
 _JUDGED_FROM = 20  # shorter questions are not told apart by the engines
 _MOST_REPEATS = 3
@@ -81,7 +81,10 @@ def _starts_with(folded: str, words: Language | None) -> bool:
 
 
 def most_repeated(question: str, script: str) -> int:
-    """Return how often the most frequent word of 4 or more letters occurs."""
+    """Return how often the most frequent word of 4 or more letters occurs.
+
+    In scripts without spaces any 4 characters in a row count as a word.
+    """
     if script in UNSPACED:
         pieces = [question[i : i + 4] for i in range(len(question) - 3)]
     else:

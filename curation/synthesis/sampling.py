@@ -11,7 +11,7 @@ from curation.draw import rank
 from curation.synthesis.config import SynthesisConfig
 from curation.text import UNSPACED
 
-_SENTENCE_END = re.compile(r"[.!?…。！？।॥؟።։](?:[\"'»”）)\]]*)(?:\s|$)|[。！？]")
+_SENTENCE_END = re.compile(r"[.!?…。！？।॥؟።։](?:[\"'»”）)\]]*)(?=\s)|[。！？]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +67,5 @@ def cut(text: str, limit: int) -> str:
     """Return `text` cut after its last whole sentence within `limit`, or hard if that is short."""
     if len(text) <= limit:
         return text
-    ends = [match.end() for match in _SENTENCE_END.finditer(text[:limit])]
-    return text[: ends[-1]].rstrip() if ends and ends[-1] > limit // 3 else text[:limit]
+    ends = [m.end() for m in _SENTENCE_END.finditer(text[: limit + 1]) if m.end() <= limit]
+    return text[: ends[-1]] if ends and ends[-1] > limit // 3 else text[:limit]

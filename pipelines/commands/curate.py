@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 
-from curation import storage
+from curation import manifest, storage
 from curation.errors import ConfigError, InputError
 from curation.extract import Split, list_splits
 from pipelines.commands.common import read_config
@@ -51,7 +51,10 @@ def describe(config: RunConfig, splits: Sequence[Split]) -> str:
 
 def stage_for(config: RunConfig) -> Stage:
     """Return the stage with all that the result depends on."""
-    paths = [path for source in config.curation.sources for path in storage.expand(source.path)]
+    patterns = [source.path for source in config.curation.sources]
+    if config.curation.thresholds:
+        patterns.append(config.curation.thresholds)
+    paths = [path for pattern in patterns for path in storage.expand(pattern)]
     return Stage(
         name="curate",
         out=config.out,
@@ -65,6 +68,7 @@ def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -
     """Curate, unless the outputs are up to date."""
     stage = stage_for(config)
     if stage.is_up_to_date():
+        require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
         return
     from pipelines import curate, runner
     from pipelines.encoders import encoder_folder
@@ -124,8 +128,13 @@ def finish(stage: Stage, splits: Sequence[Split]) -> None:
         f"{documents:,} documents and {pairs:,} pairs",
         counts,
     )
-    if not pairs:
-        raise InputError("no pair was kept; see the reasons above and in rejects/curate")
+    require_pairs(pairs)
+
+
+def require_pairs(count: int) -> None:
+    """Raise `InputError` where nothing was kept that a later stage could use."""
+    if not count:
+        raise InputError("no pair was kept; reports/curate.json and rejects/curate say why")
 
 
 def summary_table(counts: Counter[str]) -> str:

@@ -76,11 +76,14 @@ def stage_for(config: RunConfig, documents: dict[str, Any]) -> Stage:
 def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str]) -> None:
     """Write questions, unless they are up to date."""
     stage = stage_for(config, documents)
-    if stage.is_up_to_date():
+    unanswered = has_unanswered(stage)
+    if not unanswered and stage.is_up_to_date():
         return
     from pipelines import runner, synth
     from pipelines.encoders import encoder_folder
 
+    for output in stage.outputs if unanswered else ():
+        storage.remove(stage.directory(output))
     stage.begin()
     job = synth.SynthJob(
         config=config.synthesis,
@@ -99,6 +102,15 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
     synth.build_checking(pipeline, job)
     runner.run(pipeline)
     finish(stage, usage)
+
+
+def has_unanswered(stage: Stage) -> bool:
+    """Tell whether the last run of the same stage ended without some of the answers."""
+    path = storage.join(stage.out, "reports/synth.json")
+    report = storage.read_json(path) if storage.exists(path) else {}
+    return report.get("fingerprint") == stage.fingerprint and any(
+        key.startswith("rejects|no_answer|") for key in report["counts"]
+    )
 
 
 def parameters(config: SynthesisConfig) -> dict[str, Any]:
@@ -165,7 +177,10 @@ def ask(config: SynthesisConfig, log: Any, samples: Sequence[Any]) -> None:
         )
         client.ask_all(requests)
     for problem, count in client.failures.most_common():
-        say(f"  {count} requests failed after {config.max_attempts} attempts: {problem}")
+        say(
+            f"  {count} requests failed after {config.max_attempts} attempts: {problem}; "
+            "run it again to ask only these"
+        )
 
 
 @contextmanager

@@ -107,10 +107,11 @@ def publish(stage: Stage, model: Any) -> None:
     directory = stage.directory("model")
     model.save(directory)
     parts = []
-    for path in storage.list_files(directory):
+    folders = [directory, *storage.list_folders(directory)]
+    for path in [path for folder in folders for path in storage.list_files(folder)]:
         parts.append(
             {
-                "name": path.rsplit("/", 1)[-1],
+                "name": path.removeprefix(f"{directory}/"),
                 "rows": 0,
                 "bytes": storage.size_of(path),
                 "sha256": storage.sha256_of(path),

@@ -45,6 +45,8 @@ def running(name: str) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def model_file() -> Path:

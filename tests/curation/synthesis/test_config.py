@@ -1,0 +1,46 @@
+"""The `[synthesis]` table: mistakes are named before a request is paid for."""
+
+import re
+
+import pytest
+
+from curation.errors import ConfigError
+from curation.synthesis.config import SynthesisConfig
+
+
+def test_defaults_hold_no_key() -> None:
+    """The config names the variable of the key; no field could hold the key itself."""
+    config = SynthesisConfig()
+    assert config.api_key_env == "OPENAI_API_KEY"
+    assert [name for name in config.__slots__ if "key" in name] == ["api_key_env"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"prompt": "bass"},
+            "unknown synthesis.prompt 'bass': did you mean 'base'? valid: base, instruct",
+        ),
+        (
+            {"local_server": "gemma-3-270m", "base_url": "http://x/v1"},
+            "synthesis.local_server and synthesis.base_url exclude each other; ",
+        ),
+        (
+            {"local_server": "gemma-3"},
+            "unknown synthesis.local_server 'gemma-3': did you mean 'gemma-3-270m'? ",
+        ),
+        ({"temperature": 2.1}, "synthesis.temperature = 2.1 is outside 0 .. 2"),
+        ({"concurrency": 0}, "synthesis.concurrency = 0 is outside 1 .. 10000"),
+        ({"max_output_tokens": 0}, "synthesis.max_output_tokens = 0 is outside 1 .. 100000"),
+        ({"timeout_seconds": 0.0}, "synthesis.timeout_seconds = 0.0 is outside 0.1 .. 3600"),
+        ({"max_attempts": 0}, "synthesis.max_attempts = 0 is outside 1 .. 100"),
+        ({"documents_per_language": 0}, "synthesis.documents_per_language = 0 is outside"),
+        ({"max_copied_share": 1.2}, "synthesis.max_copied_share = 1.2 is outside 0 .. 1"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_mistakes_are_refused(options: dict[str, object], message: str) -> None:
+    """Each message begins with the option and the value that is wrong."""
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        SynthesisConfig(**options)  # type: ignore[arg-type]

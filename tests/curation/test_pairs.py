@@ -1,0 +1,138 @@
+"""Pairs of a document, and the reason for each that is not taken."""
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation.errors import ConfigError
+from curation.pairs import PairConfig, document_pairs
+from curation.records import Document, Pair, Reject, Section
+from tests.builders import PARAGRAPH
+
+LEAD = PARAGRAPH.strip()
+VALID = "valid: section, title-abstract, title-body"
+
+
+def document(**changes: object) -> Document:
+    """Return a document with an abstract and two sections."""
+    history = "In 1400 a bridge was built here. " * 5
+    text = f"{LEAD}\nHistory\n{history}"
+    start = len(LEAD) + 1 + len("History") + 1
+    sections = [Section("", 0, 0, len(LEAD)), Section("History", 2, start, len(text))]
+    made = Document("wiki:en:1", "wiki", "River Ember", text, language="en", script="Latin")
+    made.abstract, made.sections = LEAD, sections
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def pairs_of(made: Document, **options: object) -> list[Pair | Reject]:
+    """Return what a document gives."""
+    return list(document_pairs(made, PairConfig(**options)))  # type: ignore[arg-type]
+
+
+def test_all_relations_of_a_document() -> None:
+    """Title-body, title-abstract and one pair per section with a heading, exactly."""
+    made = document()
+    got = pairs_of(made)
+    section = made.sections[1]
+    assert [(p.relation, p.query, p.positive) for p in got if isinstance(p, Pair)] == [
+        ("title-body", "River Ember", made.text),
+        ("title-abstract", "River Ember", made.abstract),
+        ("section", "River Ember: History", made.text[section.start : section.end]),
+    ]
+    assert len(got) == 3
+    for pair in got:
+        assert isinstance(pair, Pair)
+        origin = (pair.source, pair.document_id, pair.language, pair.query_language)
+        assert origin == ("wiki", "wiki:en:1", "en", "en")
+        assert pair.query_document_id == ""
+
+
+@pytest.mark.parametrize("relation", ["title-body", "title-abstract", "section"])
+def test_only_wanted_relations(relation: str) -> None:
+    """One relation asked for gives that one alone."""
+    (pair,) = pairs_of(document(), relations=(relation,))
+    assert isinstance(pair, Pair)
+    assert pair.relation == relation
+
+
+@pytest.mark.parametrize(
+    "changes", [{"abstract": ""}, {"abstract": document().text}], ids=["none", "is-the-text"]
+)
+def test_abstract_that_adds_nothing_gives_no_pair(changes: dict[str, str]) -> None:
+    """An absent abstract, or one that is the whole text, is passed over without a reject."""
+    assert pairs_of(document(**changes), relations=("title-abstract",)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "excerpt"),
+    [
+        ({"title": ""}, "no_title", ""),
+        ({"title": "long " * 70}, "title_too_long", ("long " * 70)[:200]),
+        ({"text": "Too short."}, "positive_too_short", "River Ember"),
+        ({"title": LEAD, "text": LEAD.upper()}, "title_is_text", LEAD),
+    ],
+    ids=["no-title", "long-title", "short-text", "title-is-text"],
+)
+def test_rejects_say_why(changes: dict[str, str], reason: str, excerpt: str) -> None:
+    """A pair that is not taken leaves its reason, its document and its query."""
+    (reject,) = pairs_of(document(**changes), relations=("title-body",))
+    wanted = Reject("wiki:en:1#title-body", "pairs", reason, "wiki", "en", excerpt)
+    assert reject == wanted
+
+
+@pytest.mark.parametrize(
+    ("script", "length", "taken"),
+    [("Latin", 99, False), ("Latin", 100, True), ("Han", 32, False), ("Han", 33, True)],
+)
+def test_least_length_is_a_third_in_unspaced_scripts(script: str, length: int, taken: bool) -> None:
+    """The bound is exact on both sides, for both kinds of script."""
+    (got,) = pairs_of(document(text="字" * length, script=script), relations=("title-body",))
+    assert isinstance(got, Pair) is taken
+
+
+def test_longest_title_is_taken() -> None:
+    """A title of exactly the bound is a title."""
+    (pair,) = pairs_of(document(title="t" * 300), relations=("title-body",))
+    assert isinstance(pair, Pair)
+
+
+@given(limit=st.integers(100, 400))
+@settings(deadline=None, max_examples=30)
+def test_positive_is_cut_at_the_limit(limit: int) -> None:
+    """A long positive is cut, never rejected, and the id is that of the text that is kept."""
+    made = document()
+    (pair,) = pairs_of(made, relations=("title-body",), max_positive_characters=limit)
+    assert isinstance(pair, Pair)
+    assert pair.positive == made.text[:limit]
+    assert pair.id == Pair(pair.query, pair.positive, "", "", "", "").id
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"relations": ("title-boby",)},
+            f"unknown curation.pairs.relations 'title-boby': did you mean 'title-body'? {VALID}",
+        ),
+        (
+            {"min_positive_characters": 0},
+            "curation.pairs.min_positive_characters = 0 is outside 1 .. 1e+06",
+        ),
+        (
+            {"max_positive_characters": 0},
+            "curation.pairs.max_positive_characters = 0 is outside 1 .. 1e+08",
+        ),
+        (
+            {"max_query_characters": 200_000},
+            "curation.pairs.max_query_characters = 200000 is outside 1 .. 100000",
+        ),
+    ],
+    ids=["relation", "least", "most", "query"],
+)
+def test_mistakes_are_refused(options: dict[str, object], message: str) -> None:
+    """A relation that documents do not have, or a bound without sense, is refused."""
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        PairConfig(**options)  # type: ignore[arg-type]

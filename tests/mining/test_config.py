@@ -1,0 +1,63 @@
+"""The `[mining]` table: defaults, and wrong values refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from curation.errors import ConfigError
+from curation.records import RELATIONS
+from mining.config import MiningConfig
+
+NAN = float("nan")
+
+
+def test_defaults() -> None:
+    """7 negatives of the best 200, below 0.95 of the positive's score."""
+    config = MiningConfig()
+    assert (config.negatives, config.depth, config.first_rank) == (7, 200, 0)
+    assert (config.max_positive_ratio, config.sampling, config.dtype) == (0.95, "top", "auto")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("sampling", "tops", "unknown mining.sampling 'tops': did you mean 'top'? valid: random"),
+        ("dtype", "fp16", "unknown mining.dtype 'fp16': did you mean 'bf16'? valid: auto, bf16"),
+        (
+            "relations",
+            ("titel-body",),
+            "unknown mining.relations 'titel-body': did you mean 'title",
+        ),
+        ("limits", {"sections": 5}, "unknown mining.limits 'sections': did you mean 'section'?"),
+        ("limits", {"section": -1}, "mining.limits.section = -1 is outside 0 .."),
+        ("negatives", -1, "mining.negatives = -1"),
+        ("depth", 0, "mining.depth = 0 is outside 1 .. 100000"),
+        ("first_rank", -1, "mining.first_rank = -1"),
+        ("max_positive_ratio", NAN, "mining.max_positive_ratio = nan"),
+        ("max_positive_ratio", -0.1, "mining.max_positive_ratio = -0.1"),
+        ("part_mb", 0.0, "mining.part_mb = 0.0"),
+        ("batch_tokens", 1, "mining.batch_tokens = 1"),
+        ("seed", -1, "mining.seed = -1"),
+    ],
+)
+def test_wrong_value_is_refused_by_name(option: str, value: Any, message: str) -> None:
+    """The message begins with the option; names get the nearest valid one."""
+    with pytest.raises(ConfigError) as caught:
+        MiningConfig(**{option: value})
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("option", ["relations", "limits"])
+def test_unknown_relation_lists_all_valid_ones(option: str) -> None:
+    """All eight relations are named."""
+    with pytest.raises(ConfigError) as caught:
+        MiningConfig(**{option: {"nonsense": 1}})  # type: ignore[arg-type]
+    assert str(caught.value).endswith(f"valid: {', '.join(sorted(RELATIONS))}")
+
+
+def test_every_relation_is_accepted() -> None:
+    """With a limit or without."""
+    config = MiningConfig(relations=RELATIONS, limits=dict.fromkeys(RELATIONS, 0))
+    assert config.relations == RELATIONS
