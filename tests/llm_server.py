@@ -39,6 +39,7 @@ class ScriptedServer:
     def __init__(self, script: Callable[[dict[str, Any]], Reply] = default_reply) -> None:
         self.script = script
         self.requests: list[dict[str, Any]] = []
+        self.authorizations: set[str] = set()
         self._lock = threading.Lock()
         server = self
 
@@ -68,6 +69,7 @@ class ScriptedServer:
         body = json.loads(handler.rfile.read(length))
         with self._lock:
             self.requests.append(body)
+            self.authorizations.add(handler.headers.get("Authorization", ""))
         reply = self.script(body)
         time.sleep(reply.delay)
         if reply.drop:
