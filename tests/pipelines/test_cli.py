@@ -175,6 +175,8 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell starts background jobs with the signal ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 10  # for kernels that do not tell
     while not _waits_for_a_writer(process.pid) and time.monotonic() < deadline:

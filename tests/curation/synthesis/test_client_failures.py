@@ -1,9 +1,11 @@
 """The client against a real local server that fails in every way servers do."""
 
 import socket
+import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,7 +67,16 @@ def test_passing_trouble_is_tried_again(
 
 def test_lasting_trouble_fails_those_requests_alone(server: ScriptedServer, tmp_path: Path) -> None:
     """Requests that never succeed are counted by cause; a rerun asks them and nothing else."""
-    server.script = lambda body: PASSING.get(prompt_of(body), Reply("fine"))
+    is_served = threading.Event()  # else all may fail for good before the one success
+
+    def script(body: dict[str, Any]) -> Reply:
+        if prompt_of(body) == "good":
+            is_served.set()
+            return Reply("fine")
+        is_served.wait(10)
+        return PASSING[prompt_of(body)]
+
+    server.script = script
     client = ask(server.url, tmp_path, asks(*PASSING, "good"), concurrency=20)
     assert set(known(tmp_path)) == {"good"}
     causes = {"HTTP 408": 1, "HTTP 429": 2, "HTTP 500": 1, "HTTP 503": 1}
