@@ -33,6 +33,11 @@ def default_reply(body: dict[str, Any]) -> Reply:
     return Reply(f" the lighthouse of {name} and who built it")
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512  # with the usual 5, a burst of connections is reset
+
+
 class ScriptedServer:
     """`with ScriptedServer() as server:` serves at `server.url`; `server.script` answers."""
 
@@ -52,8 +57,7 @@ class ScriptedServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
 
     def __enter__(self) -> ScriptedServer:
