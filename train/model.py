@@ -44,6 +44,10 @@ class M3Model(nn.Module):
         self.config = config
         self.sparse_linear = nn.Linear(hidden, 1)
         self.colbert_linear = nn.Linear(hidden, config.colbert_dim or hidden)
+        # Starts as late interaction over the encoder's own states; the default of a linear layer
+        # distorts them: nDCG@10 0.945 against 0.911 and 0.922 (docs/decisions.md).
+        nn.init.orthogonal_(self.colbert_linear.weight)
+        nn.init.zeros_(self.colbert_linear.bias)
         special = [tokenizer.cls_token_id, _end_id(tokenizer)]
         special += [tokenizer.pad_token_id, tokenizer.unk_token_id]
         ids = torch.tensor(sorted({i for i in special if i is not None}))
