@@ -57,6 +57,7 @@ _BEFORE_MARK = re.compile(r"(?<=\S)[ \t]+([,.;:!?])(?=\s|$)", re.MULTILINE)
 _SPACES = re.compile(r"[ \t\u00a0\u2009\u202f]+")
 _LINE_SPACES = re.compile(r" ?\n ?")
 _BLANK_LINES = re.compile(r"\n{3,}")
+_DOUBLED = re.compile(r"([\[\]{}'])\1+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,8 +310,8 @@ def _plain(text: str) -> str:
     text = _QUOTES.sub("", text)
     text = _MAGIC_WORD.sub("", _VARIANT.sub(_simplified, text))
     text = _TAG.sub("", _BREAK.sub("\n", text))
-    text = unescape(text)
-    return tidy(_LIST_MARK.sub("", text))
+    text = _DOUBLED.sub(r"\1", _LIST_MARK.sub("", unescape(text)))
+    return _DOUBLED.sub(r"\1", tidy(text))  # what stood between two marks may just have gone
 
 
 def _simplified(match: re.Match[str]) -> str:
