@@ -44,6 +44,9 @@ class StepReport:
     phase: str
     step: int
     steps: int
+    """The step's number in its phase, from 1, and the phase's steps."""
+    share: float
+    """How much of all phases is done (0..1)."""
     loss: float
     parts: dict[str, float]
     tokens: int
@@ -128,6 +131,7 @@ class Trainer:
     log_path: str
     on_step: Callable[[StepReport], None]
     _encoder_trains: list[bool] = field(default_factory=list)
+    _all_steps: int = 0
 
     def run(self) -> None:
         """Train all phases from the last saved state, if there is one."""
@@ -138,13 +142,15 @@ class Trainer:
         prepare(self.model, self.config)
         self._encoder_trains = [p.requires_grad for p in self.model.encoder.parameters()]
         phases = plan_phases(self.shards, self.config)
+        self._all_steps = sum(len(phase.batches) for phase in phases)
         start_phase, start_step = self._load_position()
         done = sum(len(phase.batches) for phase in phases[:start_phase]) + start_step
         with self._open_log(done) as log:
             for number, phase in enumerate(phases):
                 if number >= start_phase:
                     first = start_step if number == start_phase else 0
-                    self._run_phase(number, phase, first, log)
+                    self._run_phase(number, phase, first, done - first, log)
+                    done += len(phase.batches) - first
 
     def _open_log(self, done: int) -> IO[str]:
         """Open the log behind its first `done` lines, one a step: later steps are run again."""
@@ -157,7 +163,8 @@ class Trainer:
         log.writelines(kept)
         return log
 
-    def _run_phase(self, number: int, phase: Phase, first: int, log: IO[str]) -> None:
+    def _run_phase(self, number: int, phase: Phase, first: int, before: int, log: IO[str]) -> None:
+        """Train a phase from its step `first`; `before` counts the steps of earlier phases."""
         self._set_trainable(phase)
         groups = parameter_groups(self.model, self.config, heads_only=phase.heads_only)
         rates = [group["lr"] for group in groups]
@@ -176,6 +183,7 @@ class Trainer:
                 phase=phase.name,
                 step=step + 1,
                 steps=steps,
+                share=(before + step + 1) / self._all_steps,
                 loss=float(loss.total.detach()),
                 parts=loss.parts,
                 tokens=sum(len(row) for side in tokens for row in side),

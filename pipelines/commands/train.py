@@ -99,7 +99,7 @@ class Meter:
         self.steps += 1
         heads = " ".join(f"{name} {value:.3f}" for name, value in report.parts.items())
         remark = f"{report.phase} {report.step}/{report.steps} loss {report.loss:.4f} ({heads})"
-        progress.update(report.step / report.steps, self.tokens, remark)
+        progress.update(report.share, self.tokens, remark)
 
 
 def publish(stage: Stage, model: Any) -> None:

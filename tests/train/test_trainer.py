@@ -109,6 +109,12 @@ def test_stopped_run_ends_as_if_never_stopped(
     assert logged(tmp_path) == whole[1]
 
 
+def test_share_rises_evenly_over_all_phases(whole: tuple[str, list[dict[str, Any]]]) -> None:
+    """The progress line never starts again at a new phase."""
+    shares = [line["share"] for line in whole[1]]
+    assert shares == [step / 9 for step in range(1, 10)]
+
+
 def test_finished_run_trains_no_more(
     tiny_encoder: str,
     shards: list[Shard],
