@@ -23,6 +23,9 @@ from train.config import ModelConfig, TrainConfig
 
 C = TypeVar("C")
 
+MODES = ("dense", "sparse", "multi-vector", "dense+sparse", "all")
+"""How documents are retrieved (paper, section 4.1), in the order of tables."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationSet:

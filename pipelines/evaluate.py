@@ -18,12 +18,11 @@ from curation.errors import InputError
 from curation.splits import SplitConfig
 from mining.encode import Report, encode_batches
 from mining.index import search
-from pipelines.config import EvaluationConfig, EvaluationSet
+from pipelines.config import MODES, EvaluationConfig, EvaluationSet
 from train import metrics, scoring
 from train.model import M3Model
 from train.scoring import Embeddings
 
-MODES = ("dense", "sparse", "multi-vector", "dense+sparse", "all")
 _SPARSE_CHUNK = 512  # passages whose (Q, U) products are held at once
 
 

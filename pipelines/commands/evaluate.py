@@ -7,7 +7,7 @@ from typing import Any
 
 from curation import manifest, storage
 from pipelines.commands.common import read_config, refuse_beam_options
-from pipelines.config import RunConfig, to_dict
+from pipelines.config import MODES, RunConfig, to_dict
 from pipelines.encoders import describe_encoder, encoder_folder
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say, table
@@ -82,7 +82,7 @@ def run(config: RunConfig, trained: dict[str, Any]) -> None:
 def evaluate_all(config: RunConfig) -> dict[str, Any]:
     """Return the averages of every set, model and mode."""
     from mining.encode import best_device, probe_dtype
-    from pipelines.evaluate import MODES, evaluate_model, load_set
+    from pipelines.evaluate import evaluate_model, load_set
     from train import metrics
     from train.model import load
 
@@ -118,7 +118,8 @@ def results_table(results: dict[str, Any]) -> str:
         header += [f"{measure} {when}" for measure in SHOWN for when in models]
         rows = [
             [mode, *(f"{found[when][mode][m]:.4f}" for m in SHOWN for when in models)]
-            for mode in found[models[-1]]
+            for mode in MODES
+            if mode in found[models[-1]]
         ]
         blocks.append(table(header, rows))
     return "\n\n".join(blocks)

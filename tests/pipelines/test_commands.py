@@ -11,7 +11,7 @@ from curation.errors import InputError
 from curation.extract import Split
 from pipelines.commands import curate, evaluate
 from pipelines.commands.options import walk
-from pipelines.config import RunConfig, load
+from pipelines.config import MODES, RunConfig, load
 from pipelines.encoders import describe_encoder, encoder_folder
 from pipelines.terminal import State
 from pipelines.work import Tally, Workspace
@@ -115,6 +115,14 @@ def test_the_results_table_shows_one_block_a_set() -> None:
         ["dense", "0.2500", "0.5123", "0.7500", "1.0000"],
     ]
     assert second.splitlines()[2].split() == ["all", "0.5123", "1.0000"]
+
+
+def test_the_results_table_keeps_its_order_when_read_back() -> None:
+    """Stored results have sorted keys; the table has the heads first, then their sums."""
+    values = {"nDCG@10": 0.5, "Recall@100": 1.0}
+    stored = {"name": "a", "queries": 7, "after": dict.fromkeys(sorted(MODES), values)}
+    shown = [line.split()[0] for line in evaluate.results_table({"sets": [stored]}).splitlines()]
+    assert shown[2:] == list(MODES)
 
 
 @pytest.mark.parametrize("name", ["", "/no/such", "./x", "one", "a/b/c"])

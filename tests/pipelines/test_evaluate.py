@@ -16,7 +16,7 @@ from curation.errors import InputError
 from curation.splits import SplitConfig
 from mining.encode import encode_batches
 from pipelines import evaluate
-from pipelines.config import EvaluationConfig, EvaluationSet
+from pipelines.config import MODES, EvaluationConfig, EvaluationSet
 from tests.builders import articles
 from train import scoring
 from train.config import ModelConfig
@@ -111,7 +111,7 @@ def test_every_mode_scores_as_the_formulas_say(model: M3Model) -> None:
         for listed, is_query in ((queries, True), (texts, False))
     ]
     runs = evaluate.retrieve(*encoded, config)
-    assert tuple(runs) == evaluate.MODES
+    assert tuple(runs) == MODES
     for number, query in enumerate(encoded[0]):
         for index, document in enumerate(encoded[1]):
             dense = float(query.dense.float() @ document.dense.float().T)
@@ -163,7 +163,7 @@ def test_metrics_are_per_query_and_mode(model: M3Model, tmp_path: Path) -> None:
     found = evaluate.evaluate_model(
         model, data, config, "fp32", lambda done, tokens: steps.append(done)
     )
-    assert set(found) == set(evaluate.MODES)
+    assert set(found) == set(MODES)
     for values in found.values():
         assert set(values) == {"q0", "q2"}
         assert all(v["Recall@100"] in (0.0, 1.0) for v in values.values())

@@ -49,5 +49,6 @@ def test_training_lowers_every_loss_and_raises_retrieval(tiny_encoder: str, tmp_
     for name, first in reports[0].parts.items():
         assert reports[-1].parts[name] < 0.5 * first, name
     after = hits(model)
-    assert max(before) < 10, before
+    dense, sparse, vectors = before  # the sparse head starts as token overlap, the others know less
+    assert max(dense, vectors) < 10 < sparse < 24, before
     assert min(after) > 24, after

@@ -41,8 +41,10 @@ def hidden_states(folder: str, text: str) -> torch.Tensor:
     return found[0]
 
 
-def test_heads_by_hand(model: M3Model, tiny_encoder: str) -> None:
+def test_heads_by_hand(tiny_encoder: str) -> None:
     """Dense: first state; sparse: ReLU(W·h + b); multi-vector: W·h + b; both normalised."""
+    model = load(tiny_encoder, CONFIG)
+    torch.nn.init.normal_(model.sparse_linear.weight, generator=torch.Generator().manual_seed(1))
     hidden, found = hidden_states(tiny_encoder, TEXTS[0]), run(model, TEXTS[:1])
     torch.testing.assert_close(found.dense[0], hidden[0] / hidden[0].norm())
     inner = slice(1, -1)
@@ -52,6 +54,15 @@ def test_heads_by_hand(model: M3Model, tiny_encoder: str) -> None:
     assert found.weights[0].count_nonzero() > 0
     vectors = hidden @ model.colbert_linear.weight.T + model.colbert_linear.bias
     torch.testing.assert_close(found.vectors[0, 1:], normalize(vectors, dim=-1)[1:])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sparse_head_starts_as_token_overlap(tiny_encoder: str, seed: int) -> None:
+    """Every ordinary token weighs the same for any seed: no start is dead under ReLU."""
+    found = run(load(tiny_encoder, CONFIG, seed), TEXTS)
+    ordinary = found.ids > 3
+    assert (found.weights[ordinary] == found.weights.max()).all()
+    assert found.weights.max() > 0
 
 
 def test_mean_pooling_leaves_padding_out(tiny_encoder: str) -> None:
