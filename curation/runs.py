@@ -1,6 +1,6 @@
 """Sorted runs on disk: how rows reach their final part without their text crossing a shuffle.
 
-Every stage that writes records spills them as *runs*: Parquet files sorted by a 64-bit key.
+Every stage that writes records spills them as *runs*: files sorted by a 64-bit key (`run_files`).
 The key space is then cut into ranges of about equal bytes, from histograms alone, and each
 output part gathers its range out of all runs. Which part a row lands in, and where, follows
 from its key: the output is the same bytes however the input was split and in whatever order
@@ -10,6 +10,7 @@ the work was done. Rows with equal text have equal keys, so exact duplicates mee
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,25 +19,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curation import storage
+from curation import run_files
 
-KEY, SIZE = "_key", "_size"
+KEY = "_key"
+SUFFIX = ".run"
 BIN_BITS = 15  # 32,768 histogram bins: a part boundary is exact to 1/32,768 of the key space
 _SHIFT = 64 - BIN_BITS
-_RUN_ROW_GROUP = 1024  # rows read at least when a part takes its range out of a run
 
 Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Sparse counts of rows and bytes by key bin."""
+    """Sparse counts of rows and bytes by key bin; of one run in narrow types, 14 bytes a bin."""
 
-    bins: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
-    bytes: npt.NDArray[np.int64]
+    bins: npt.NDArray[np.integer[Any]]
+    rows: npt.NDArray[np.integer[Any]]
+    bytes: npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,22 @@ class Run:
 
     path: str
     histogram: Histogram
+
+    @property
+    def span(self) -> Span:
+        """The run's path with the keys that its bins allow."""
+        bins = self.histogram.bins
+        low, high = (int(bins[0]), int(bins[-1])) if len(bins) else (0, -1)
+        return Span(self.path, low << _SHIFT, ((high + 1) << _SHIFT) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run's path and the closed interval [low, high] that holds its keys."""
+
+    path: str
+    low: int
+    high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +116,22 @@ def write_run(path: str, table: pa.Table, keys: Keys) -> Run:
     """Sort `table` by `keys` (one uint64 a row), write it as a run and return its description."""
     order = np.argsort(keys, kind="stable")
     keys, sizes = keys[order], row_sizes(table)[order]
-    table = table.take(pa.array(order)).append_column(SIZE, pa.array(sizes))
-    table = table.append_column(KEY, pa.array(keys))
-    with storage.open_write(path) as handle:
-        pq.write_table(table, handle, compression="lz4", row_group_size=_RUN_ROW_GROUP)
-    return Run(path, histogram_of(keys, sizes))
+    table = table.take(pa.array(order)).append_column(KEY, pa.array(keys))
+    histogram = histogram_of(keys, sizes)
+    bins = np.empty(len(histogram.bins), run_files.BIN)
+    bins["bin"], bins["rows"], bins["bytes"] = histogram.bins, histogram.rows, histogram.bytes
+    run_files.write(path, table, keys, sizes, bins)
+    return _described(path, bins)
 
 
 def describe_run(path: str) -> Run:
     """Return the description of a run that an earlier, interrupted attempt wrote."""
-    with storage.open_read(path) as handle:
-        table = pq.read_table(handle, columns=[KEY, SIZE])
-    return Run(path, histogram_of(table[KEY].to_numpy(), table[SIZE].to_numpy()))
+    return _described(path, run_files.read_bins(path))
+
+
+def _described(path: str, bins: run_files.Bins) -> Run:
+    columns = (np.ascontiguousarray(bins[name]) for name in ("bin", "rows", "bytes"))
+    return Run(path, Histogram(*columns))
 
 
 def plan_ranges(
@@ -147,33 +167,31 @@ def read_range(paths: Iterable[str], part: KeyRange, schema: pa.Schema) -> pa.Ta
 
     Ties are broken by content, so the order does not depend on which run a row came from.
     """
-    pieces = [_slice_of_run(path, part) for path in sorted(paths)]
-    pieces = [piece for piece in pieces if piece.num_rows]
-    if not pieces:
-        return schema.append(pa.field(KEY, pa.uint64())).empty_table()
-    table = pa.concat_tables(pieces).drop_columns([SIZE])
+    keyed = schema.append(pa.field(KEY, pa.uint64()))
+    pieces = [
+        batch
+        for path in sorted(paths)
+        for batch in run_files.read(path, part.low, part.high, keyed, KEY)
+    ]
+    table = pa.Table.from_batches(pieces, keyed)
     by = [KEY, *(c.name for c in schema if pa.types.is_string(c.type))]
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in by])
     return table.take(order).combine_chunks()
 
 
-def _slice_of_run(path: str, part: KeyRange) -> pa.Table:
-    with storage.open_read(path) as handle:
-        file = pq.ParquetFile(handle)
-        key_leaf = len(file.schema) - 1  # the key is the last column of a run
-        groups = [
-            index
-            for index in range(file.num_row_groups)
-            if _overlaps(file.metadata.row_group(index).column(key_leaf).statistics, part)
-        ]
-        table = file.read_row_groups(groups)
-    keys = table.column(KEY).to_numpy()
-    low = np.searchsorted(keys, np.uint64(part.low), side="left")
-    high = np.searchsorted(keys, np.uint64(part.high), side="right")
-    return table.slice(low, high - low)
+def select(runs: Iterable[Span], part: KeyRange) -> list[str]:
+    """Return the paths of the runs that can hold keys of a range."""
+    return [run.path for run in runs if run.low <= part.high and run.high >= part.low]
 
 
-def _overlaps(statistics: Any, part: KeyRange) -> bool:
-    if statistics is None:  # a group without rows
-        return False
-    return bool(statistics.min <= part.high and statistics.max >= part.low)
+def group(runs: Sequence[Span], most: int) -> list[list[Span]]:
+    """Return groups of runs to be merged: none if there are at most `most`.
+
+    A group has `most` runs, or more where there would be more groups than runs in a group. So a
+    part opens about the square root of all runs, and each row is copied once on its way.
+    """
+    if len(runs) <= most:
+        return []
+    size = max(most, math.isqrt(len(runs) - 1) + 1)
+    ordered = sorted(runs, key=lambda run: run.path)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]

@@ -98,6 +98,19 @@ def open_read(path: str) -> IO[bytes]:
     return open(local_path(path), "rb")
 
 
+def read_span(path: str, start: int, length: int) -> bytes:
+    """Return `length` bytes from `start`, fewer at the end; a negative start counts from there."""
+    if is_url(path):
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        end = start + length if start >= 0 else None
+        found: bytes = filesystem.cat_file(inner, start=start, end=end)
+        return found[:length]
+    with open(local_path(path), "rb") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        handle.seek(max(0, size + start) if start < 0 else start)
+        return handle.read(length)
+
+
 def exists(path: str) -> bool:
     """Tell whether a file or folder exists."""
     if is_url(path):

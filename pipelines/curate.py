@@ -31,13 +31,14 @@ from pipelines.merges import (
 )
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
+from pipelines.stored import Elements, StoredJob
 from pipelines.work import Tally, Workspace
 
 ID_SHARDS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurateJob:
+class CurateJob(StoredJob):
     """What the workers need to know."""
 
     config: CurationConfig
@@ -73,8 +74,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     """Add the whole job to a pipeline; its graph has the same size for any number of sources."""
     extracted = (
         pipeline
-        | "Splits" >> beam.Create(list_splits(job.config))
-        | "Spread" >> beam.Reshuffle()
+        | "Splits" >> Elements(list_splits(job.config), job.workspace)
         | "Extract"
         >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects", main="ids")
     )

@@ -15,8 +15,10 @@ import pyarrow as pa
 
 from curation import manifest, runs, storage
 from curation.records import Reject
-from curation.runs import Histogram, KeyRange
+from curation.runs import Histogram, KeyRange, Span
+from pipelines.compact import MOST, Compact
 from pipelines.spill import Spiller, earlier_runs
+from pipelines.stored import Stored, store
 from pipelines.work import Tally, Workspace
 
 # A sorted table of one range → the rows to write, and records to spill as (kind, record, bytes).
@@ -75,55 +77,71 @@ class WriteParts(beam.PTransform):  # type: ignore[misc]
     spills: tuple[str, ...] = ("rejects",)
     after: Any = None
     """A PCollection that must be complete before the first part is written."""
+    most_runs: int = MOST
+    """Runs that a part may open before they are merged."""
 
     def expand(self, items: beam.PCollection) -> Any:
-        """Plan the ranges, write the parts, publish the manifest."""
-        paths = items | "Paths" >> beam.Map(lambda run: run.path)
+        """Merge runs where there are many, plan the ranges, write the parts and the manifest."""
+        plan = store(self.workspace, f"plan-{self.plan.kind}", (self.plan, self.setup))
+        spans = (
+            items
+            | "Spans" >> beam.Map(lambda run: run.span)
+            | "Compact" >> self._compact()
+        )
         ranges = (
             items
             | "Histograms" >> beam.Map(lambda run: run.histogram)
             | "Add" >> beam.CombineGlobally(AddHistograms())
-            | "Plan" >> beam.FlatMap(plan_parts, self.plan)
+            | "Plan" >> beam.FlatMap(plan_parts, plan)
             | "Spread" >> beam.Reshuffle()
         )
         written = ranges | "Write" >> beam.ParDo(
-            WritePart(self.plan, self.workspace, self.setup),
-            beam.pvalue.AsList(paths),
-            beam.pvalue.AsList(self.after if self.after is not None else paths),
+            WritePart(plan, self.workspace),
+            beam.pvalue.AsList(spans),
+            beam.pvalue.AsList(self.after if self.after is not None else spans),
         ).with_outputs(*self.spills, main="parts")
         _ = (
             written.parts
             | "Collect" >> beam.combiners.ToList()
-            | "Publish" >> beam.Map(publish, self.plan.directory, self.plan.description)
+            | "Publish" >> beam.Map(publish, plan)
         )
         return written
 
+    def _compact(self) -> Compact:
+        plan = self.plan
+        return Compact(plan.kind, self.workspace, plan.schema, plan.part_bytes, self.most_runs)
 
-def plan_parts(histogram: Histogram, plan: PartPlan) -> list[tuple[KeyRange, str]]:
+
+StoredPlan = Stored[tuple[PartPlan, Callable[[], Merge]]]
+
+
+def plan_parts(histogram: Histogram, stored: StoredPlan) -> list[tuple[KeyRange, str]]:
     """Return the ranges with their part names."""
+    plan, _ = stored.load()
     ranges = runs.plan_ranges(histogram, plan.part_bytes, plan.boundaries)
     return list(zip(ranges, plan.names(ranges), strict=True))
 
 
-def publish(parts: list[dict[str, Any]], directory: str, description: dict[str, Any]) -> None:
+def publish(parts: list[dict[str, Any]], stored: StoredPlan) -> None:
     """Write a folder's manifest and `_SUCCESS`."""
-    manifest.publish(directory, description, parts)
+    plan, _ = stored.load()
+    manifest.publish(plan.directory, plan.description, parts)
 
 
 class WritePart(beam.DoFn):  # type: ignore[misc]
     """(KeyRange, name) → part description; what the merge gives besides goes out as runs."""
 
-    def __init__(self, plan: PartPlan, workspace: Workspace, setup: Callable[[], Merge]) -> None:
-        self._plan = plan
+    def __init__(self, plan: StoredPlan, workspace: Workspace) -> None:
+        self._stored = plan
         self._workspace = workspace
-        self._setup = setup
 
     def setup(self) -> None:
         """Build the merge, with the models it needs."""
-        self._merge = self._setup()
+        self._plan, make_merge = self._stored.load()
+        self._merge = make_merge()
 
     def process(
-        self, element: tuple[KeyRange, str], paths: list[str], after: list[Any]
+        self, element: tuple[KeyRange, str], spans: list[Span], after: list[Any]
     ) -> Iterator[Any]:
         """Write one part, unless an earlier attempt finished it."""
         del after  # a barrier, not data
@@ -132,7 +150,7 @@ class WritePart(beam.DoFn):  # type: ignore[misc]
         step = f"write-{self._plan.kind}"
         done = self._workspace.finished(step, label)
         if done is None:
-            done = self._write(step, label, key_range, name, paths)
+            done = self._write(step, label, key_range, name, runs.select(spans, key_range))
         if done["part"]:
             yield done["part"]
         for kind, run in earlier_runs(done["outputs"]):

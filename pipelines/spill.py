@@ -90,7 +90,7 @@ class Spiller:
         """Spill what is held, one run a kind."""
         for kind, records in sorted(self._held.items()):
             schema, keys = KINDS[kind]
-            name = f"{self.element}-{len(self.written):05d}.parquet"
+            name = f"{self.element}-{len(self.written):05d}{runs.SUFFIX}"
             path = self.workspace.path("runs", kind, name)
             table = to_table(records, schema)
             self.written.append((kind, runs.write_run(path, table, keys(records))))
@@ -109,5 +109,5 @@ def count_tokens(pairs: Sequence[Pair], counter: TokenCounter) -> None:
 def earlier_runs(outputs: Sequence[str]) -> Iterator[tuple[str, Run]]:
     """Yield (kind, run) for the run files of an element that was finished before."""
     for path in outputs:
-        if path.endswith(".parquet"):
+        if path.endswith(runs.SUFFIX):
             yield path.rsplit("/", 2)[-2], runs.describe_run(path)

@@ -34,6 +34,7 @@ from curation.tokens import TokenCounter, bucket_boundaries, length_part_names
 from pipelines.merges import keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.spill import Spiller, count_tokens, earlier_runs
+from pipelines.stored import Elements, StoredJob
 from pipelines.work import Tally, Workspace
 
 Candidate = tuple[int, str, str]
@@ -41,7 +42,7 @@ Candidate = tuple[int, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthJob:
+class SynthJob(StoredJob):
     """What the workers need to know."""
 
     config: SynthesisConfig
@@ -63,8 +64,7 @@ def build_sampling(pipeline: beam.Pipeline, job: SynthJob) -> None:
     """Add: document parts → the documents drawn per language → samples, a file per part."""
     _ = (
         pipeline
-        | "Parts" >> beam.Create(list(job.parts))
-        | "Spread" >> beam.Reshuffle()
+        | "Parts" >> Elements(job.parts, job.workspace)
         | "Candidates" >> beam.FlatMap(part_candidates, job)
         | "Meet by language" >> beam.GroupByKey()
         | "Draw" >> beam.FlatMap(draw_documents, job.config.documents_per_language)
@@ -163,8 +163,7 @@ def build_checking(pipeline: beam.Pipeline, job: SynthJob) -> None:
     """Add: samples and answers → checked questions in length buckets, and rejects."""
     checked = (
         pipeline
-        | "Parts" >> beam.Create(list(job.parts))
-        | "Spread" >> beam.Reshuffle()
+        | "Parts" >> Elements(job.parts, job.workspace)
         | "Check" >> beam.ParDo(Check(job)).with_outputs("questions", "rejects")
     )
     questions = PartPlan(

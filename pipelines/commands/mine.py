@@ -159,22 +159,23 @@ def encoded(
     return vectors
 
 
-def spill_rows(config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: Any) -> list[Any]:
-    """Write the training rows as sorted runs."""
-    from curation.runs import write_run
+def spill_rows(config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: Any) -> list[str]:
+    """Write the training rows as sorted runs; return their paths."""
+    from curation.runs import SUFFIX, write_run
     from curation.tokens import TokenCounter
     from pipelines.encoders import encoder_folder
     from pipelines.spill import row_keys
 
     counter = TokenCounter(encoder_folder(config.model.encoder))
-    runs = []
+    paths = []
     for start in range(0, len(pool.rows), _ROWS_PER_RUN):
         numbers = range(start, min(start + _ROWS_PER_RUN, len(pool.rows)))
         rows = [training_row(pool, chosen, found, number) for number in numbers]
         set_lengths(rows, counter, config)
-        path = stage.workspace.path("runs", "training", f"rows-{start:09d}.parquet")
-        runs.append(write_run(path, to_table(rows, TRAINING_ROW), row_keys(rows)))
-    return runs
+        path = stage.workspace.path("runs", "training", f"rows-{start:09d}{SUFFIX}")
+        write_run(path, to_table(rows, TRAINING_ROW), row_keys(rows))
+        paths.append(path)
+    return paths
 
 
 def training_row(pool: Any, chosen: Any, found: Any, number: int) -> TrainingRow:
@@ -213,15 +214,13 @@ def set_lengths(rows: Sequence[TrainingRow], counter: Any, config: RunConfig) ->
 
 
 def write_shards(
-    config: RunConfig, stage: Stage, runs: Sequence[Any], beam_arguments: list[str]
+    config: RunConfig, stage: Stage, runs: Sequence[str], beam_arguments: list[str]
 ) -> None:
     """Write the runs as length-sorted shards."""
-    import apache_beam as beam
-
     from curation import tokens
     from pipelines import runner
-    from pipelines.merges import keep_all
-    from pipelines.parts import PartPlan, WriteParts
+    from pipelines.parts import PartPlan
+    from pipelines.shards import build
 
     plan = PartPlan(
         kind="training",
@@ -234,9 +233,5 @@ def write_shards(
         row_group_rows=512,
     )
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(runs))
-    _ = (
-        pipeline
-        | "Runs" >> beam.Create(list(runs))
-        | "Training" >> WriteParts(plan, stage.workspace, keep_all, spills=())
-    )
+    build(pipeline, runs, plan, stage.workspace)
     runner.run(pipeline)

@@ -135,7 +135,7 @@ def test_description_survives_a_restart(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, str]]
 ) -> None:
     """What a later attempt reads of a run equals what its writer returned."""
-    path = str(tmp_path_factory.getbasetemp() / "described.parquet")
+    path = str(tmp_path_factory.getbasetemp() / "described")
     written, read = runs.write_run(path, *table_of(rows)), runs.describe_run(path)
     for field in ("bins", "rows", "bytes"):
         left, right = getattr(written.histogram, field), getattr(read.histogram, field)

@@ -23,6 +23,7 @@ from pipelines import runner
 from pipelines.merges import keep_all
 from pipelines.parts import PartPlan, WritePart, WriteParts, plan_parts, publish
 from pipelines.spill import Spiller, earlier_runs
+from pipelines.stored import store
 from pipelines.work import Workspace
 from tests.command_line import digests
 
@@ -66,13 +67,21 @@ def spill(workspace: Workspace, groups: Sequence[Sequence[Any]], limit: int) -> 
     return written
 
 
+def make_writer(folder: Path, plan: PartPlan, setup: Any) -> tuple[Any, WritePart]:
+    """Return a stored plan and a writer that is set up."""
+    workspace = Workspace(str(folder / "work"))
+    stored = store(workspace, "plan", (plan, setup))
+    writer = WritePart(stored, workspace)
+    writer.setup()
+    return stored, writer
+
+
 def write(folder: Path, runs: list[Run], plan: PartPlan) -> dict[str, str]:
     """Write all parts without an engine; return their digests."""
-    writer = WritePart(plan, Workspace(str(folder / "work")), keep_all)
-    writer.setup()
-    paths = [run.path for run in runs]
-    for element in plan_parts(add_histograms(run.histogram for run in runs), plan):
-        list(writer.process(element, paths, []))
+    stored, writer = make_writer(folder, plan, keep_all)
+    spans = [run.span for run in runs]
+    for element in plan_parts(add_histograms(run.histogram for run in runs), stored):
+        list(writer.process(element, spans, []))
     return digests(folder / plan.kind)
 
 
@@ -171,10 +180,12 @@ def test_a_finished_part_is_not_written_again(tmp_path: Path) -> None:
         reject = Reject("id", "write", "duplicate_pair", "wiki", "en")
         return table.drop_columns([KEY]), [("rejects", reject, 0)]
 
-    writer = WritePart(plan, workspace, lambda: merge)
+    stored = store(workspace, "plan", (plan, keep_all))
+    writer = WritePart(stored, workspace)
     writer.setup()
-    element = plan_parts(runs[0].histogram, plan)[0]
-    first, second = (list(writer.process(element, [r.path for r in runs], [])) for _ in range(2))
+    writer._merge = merge
+    element = plan_parts(runs[0].histogram, stored)[0]
+    first, second = (list(writer.process(element, [r.span for r in runs], [])) for _ in range(2))
     assert calls == [pq.read_metadata(f"{plan.directory}/{first[0]['name']}").num_rows]
     assert first[0] == second[0]
     assert [item.tag for item in second[1:]] == ["rejects"]
@@ -187,12 +198,9 @@ def test_a_range_without_rows_gives_no_part(tmp_path: Path) -> None:
     """A merge that drops all rows of a range leaves no file."""
     runs = spill(Workspace(str(tmp_path / "w")), [make_pairs(3)], 1 << 30)
     plan = plan_for(tmp_path)
-    writer = WritePart(
-        plan, Workspace(str(tmp_path / "work")), lambda: lambda t: (t.slice(0, 0), [])
-    )
-    writer.setup()
-    element = plan_parts(runs[0].histogram, plan)[0]
-    assert list(writer.process(element, [runs[0].path], [])) == []
+    stored, writer = make_writer(tmp_path, plan, lambda: lambda t: (t.slice(0, 0), []))
+    element = plan_parts(runs[0].histogram, stored)[0]
+    assert list(writer.process(element, [runs[0].span], [])) == []
     assert not (tmp_path / "pairs").exists()
 
 
@@ -208,7 +216,7 @@ def test_a_spiller_holds_no_more_than_its_limit(tmp_path: Path) -> None:
     spiller.flush()
     kinds = [kind for kind, _ in spiller.written]
     assert kinds.count("pairs") > 5 < kinds.count("rejects")
-    rows = sum(pq.read_metadata(run.path).num_rows for _, run in spiller.written)
+    rows = sum(int(run.histogram.rows.sum()) for _, run in spiller.written)
     assert rows == 60
     again = list(earlier_runs([run.path for _, run in spiller.written] + ["x/ids/e.npy"]))
     assert [(kind, run.path) for kind, run in again] == [
@@ -222,7 +230,8 @@ def test_a_spiller_holds_no_more_than_its_limit(tmp_path: Path) -> None:
 def test_publish_lists_parts_in_order(tmp_path: Path) -> None:
     """A manifest does not depend on which worker was done first."""
     parts = [{"name": f"part-{i}", "rows": i, "bytes": 1, "sha256": ""} for i in (2, 0, 1)]
-    publish(parts, str(tmp_path), {"fingerprint": "f"})
-    listed = manifest.read(str(tmp_path), "x")
+    plan = plan_for(tmp_path)
+    publish(parts, store(Workspace(str(tmp_path / "w")), "plan", (plan, keep_all)))
+    listed = manifest.read(plan.directory, "x")
     assert [part["name"] for part in listed["parts"]] == ["part-0", "part-1", "part-2"]
     assert (listed["rows"], listed["bytes"]) == (3, 3)
