@@ -60,10 +60,20 @@ def local_path(path: str) -> str:
     return found
 
 
+def _filesystem(path: str) -> tuple[Any, str]:
+    """Return the file system of a URL and the path in it.
+
+    Stores keep listings; other workers write meanwhile, so what is kept is dropped first.
+    """
+    filesystem, inner = fsspec.core.url_to_fs(path)
+    filesystem.invalidate_cache()
+    return filesystem, inner
+
+
 def expand(pattern: str) -> list[str]:
     """Return the sorted files that a path, glob or URL names; raise `InputError` if none."""
     if is_url(pattern):
-        filesystem, inner = fsspec.core.url_to_fs(pattern)
+        filesystem, inner = _filesystem(pattern)
         entries = filesystem.glob(inner, detail=True).items()
         names = [name for name, info in entries if info.get("type") != "directory"]
         found = [filesystem.unstrip_protocol(name) for name in names]
@@ -77,7 +87,7 @@ def expand(pattern: str) -> list[str]:
 def describe_file(path: str) -> dict[str, Any]:
     """Return what identifies a file's content cheaply: its path, size and change mark."""
     if is_url(path):
-        filesystem, inner = fsspec.core.url_to_fs(path)
+        filesystem, inner = _filesystem(path)
         info = filesystem.info(inner)
         mark = info.get("etag") or info.get("md5Hash") or str(info.get("mtime", ""))
         return {"path": path, "bytes": info.get("size"), "mark": str(mark)}
@@ -93,7 +103,8 @@ def size_of(path: str) -> int:
 def open_read(path: str) -> IO[bytes]:
     """Open a file or URL for reading bytes."""
     if is_url(path):
-        handle: IO[bytes] = fsspec.open(path, "rb").open()
+        filesystem, inner = _filesystem(path)
+        handle: IO[bytes] = filesystem.open(inner, "rb")
         return handle
     return open(local_path(path), "rb")
 
@@ -101,7 +112,7 @@ def open_read(path: str) -> IO[bytes]:
 def read_span(path: str, start: int, length: int) -> bytes:
     """Return `length` bytes from `start`, fewer at the end; a negative start counts from there."""
     if is_url(path):
-        filesystem, inner = fsspec.core.url_to_fs(path)
+        filesystem, inner = _filesystem(path)
         end = start + length if start >= 0 else None
         found: bytes = filesystem.cat_file(inner, start=start, end=end)
         return found[:length]
@@ -114,7 +125,7 @@ def read_span(path: str, start: int, length: int) -> bytes:
 def exists(path: str) -> bool:
     """Tell whether a file or folder exists."""
     if is_url(path):
-        filesystem, inner = fsspec.core.url_to_fs(path)
+        filesystem, inner = _filesystem(path)
         return bool(filesystem.exists(inner))
     return os.path.exists(path)
 
@@ -122,7 +133,7 @@ def exists(path: str) -> bool:
 def list_files(directory: str, suffix: str = "") -> list[str]:
     """Return the sorted files right under `directory` that end in `suffix`; [] if there is none."""
     if is_url(directory):
-        filesystem, inner = fsspec.core.url_to_fs(directory)
+        filesystem, inner = _filesystem(directory)
         if not filesystem.exists(inner):
             return []
         names = [filesystem.unstrip_protocol(name) for name in filesystem.ls(inner, detail=False)]
@@ -136,7 +147,7 @@ def list_files(directory: str, suffix: str = "") -> list[str]:
 def list_folders(directory: str) -> list[str]:
     """Return the sorted folders right under `directory`; [] if there is none."""
     if is_url(directory):
-        filesystem, inner = fsspec.core.url_to_fs(directory)
+        filesystem, inner = _filesystem(directory)
         if not filesystem.exists(inner):
             return []
         entries = filesystem.ls(inner, detail=True)
@@ -157,7 +168,7 @@ def make_dirs(directory: str) -> None:
 def remove(path: str) -> None:
     """Remove a file or folder; a missing one is fine."""
     if is_url(path):
-        filesystem, inner = fsspec.core.url_to_fs(path)
+        filesystem, inner = _filesystem(path)
         if filesystem.exists(inner):
             filesystem.rm(inner, recursive=True)
         return
@@ -185,7 +196,7 @@ def open_write(path: str) -> Iterator[IO[bytes]]:
         with tempfile.NamedTemporaryFile() as local:
             yield local
             local.flush()
-            filesystem, inner = fsspec.core.url_to_fs(path)
+            filesystem, inner = _filesystem(path)
             filesystem.put_file(local.name, inner)
         return
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import bisect
-import os
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from curation import storage
 from curation.errors import InputError
 from curation.runs import KeyRange, Keys, keys_of_digests
 
@@ -31,9 +31,10 @@ class TokenCounter:
     """
 
     def __init__(self, folder: str) -> None:
-        path = os.path.join(folder, "tokenizer.json")
+        path = storage.join(folder, "tokenizer.json")
         try:
-            self._tokenizer = Tokenizer.from_file(path)
+            with storage.open_read(path) as handle:
+                self._tokenizer = Tokenizer.from_buffer(handle.read())
         except Exception as error:  # tokenizers raises bare Exception
             raise InputError(
                 f"{path} is no tokenizer ({error}); `model.encoder` must be a Hugging Face folder "

@@ -6,8 +6,10 @@ import os
 
 from curation import storage
 from curation.errors import InputError
+from pipelines.work import Workspace
 
 PYPI = "pypi:"
+TOKENIZER = "tokenizer.json"
 
 
 def encoder_folder(name: str) -> str:
@@ -32,6 +34,16 @@ def encoder_folder(name: str) -> str:
         return str(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.model"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(f"model.encoder = {name!r} cannot be fetched: {error}") from error
+
+
+def ship_tokenizer(name: str, workspace: Workspace) -> str:
+    """Copy the tokenizer of `model.encoder` to where workers can read it; return its folder."""
+    path = storage.join(encoder_folder(name), TOKENIZER)
+    if not storage.exists(path):
+        raise InputError(f"model.encoder = {name!r} has no {TOKENIZER}; it is what counts tokens")
+    with storage.open_read(path) as handle:
+        storage.write_bytes(workspace.path("encoder", TOKENIZER), handle.read())
+    return workspace.path("encoder")
 
 
 def describe_encoder(folder: str) -> list[dict[str, object]]:

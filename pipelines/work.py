@@ -17,6 +17,7 @@ from typing import Any
 from curation import storage
 
 _SAVE_SECONDS = 1.0
+_REMOTE_SECONDS = 30.0  # stores take one write a second of an object, and bill each
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,33 @@ class Workspace:
 
 
 @dataclass(slots=True)
+class Watch:
+    """Reads the statuses of a workspace again and again: a finished one once only."""
+
+    workspace: Workspace
+    _finished: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _seen: dict[str, tuple[float, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    def statuses(self, step: str) -> list[dict[str, Any]]:
+        """Return all statuses of a step; those in a store are up to 10 seconds old."""
+        when, found = self._seen.get(step, (-1e9, []))
+        age = 10.0 if storage.is_url(self.workspace.root) else 0.0
+        if time.monotonic() - when >= age:
+            paths = storage.list_files(self.workspace.path("status", step), ".json")
+            found = [self._read(path) for path in paths]
+            self._seen[step] = time.monotonic(), found
+        return found
+
+    def _read(self, path: str) -> dict[str, Any]:
+        status = self._finished.get(path)
+        if status is None:
+            status = storage.read_json(path)
+            if status["done"]:
+                self._finished[path] = status
+        return status
+
+
+@dataclass(slots=True)
 class Tally:
     """What happened to one element so far; `save` makes it visible to the progress line."""
 
@@ -62,8 +90,9 @@ class Tally:
         self.counts["|".join((kind, *labels))] += count
 
     def tick(self, share: float) -> None:
-        """Save the counts with the share of the element that is done, at most once a second."""
-        if time.monotonic() - self._saved > _SAVE_SECONDS:
+        """Save counts and share done, at most once a second, in a store every 30 seconds."""
+        seconds = _REMOTE_SECONDS if storage.is_url(self.workspace.root) else _SAVE_SECONDS
+        if time.monotonic() - self._saved > seconds:
             self._write(share, done=False, outputs=[], part=None)
 
     def finish(self, outputs: Iterable[str] = (), part: dict[str, Any] | None = None) -> None:

@@ -28,3 +28,14 @@ def refuse_beam_options(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"{arguments.command} runs no Beam pipeline: it would ignore {' '.join(arguments.beam)}"
         )
+
+
+def check_runner(arguments: argparse.Namespace, config: RunConfig, settings: object) -> None:
+    """Raise `ConfigError` for runner options or paths with which the job would fail later.
+
+    `settings` are the tables of the config whose paths workers open.
+    """
+    if arguments.beam:
+        from pipelines import runner
+
+        runner.check(arguments.beam, config.out, settings)

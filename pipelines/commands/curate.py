@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from curation import manifest, storage
 from curation.errors import ConfigError, InputError
 from curation.extract import Split, list_splits
-from pipelines.commands.common import read_config
+from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage, label_counts
 from pipelines.terminal import Progress, State, say, table
-from pipelines.work import Workspace, total_counts
+from pipelines.work import Watch, Workspace, total_counts
 
 OUTPUTS = ("documents", "pairs", "rejects/curate")
 STEPS = {"extract": 0.75, "write-documents": 0.15, "write-pairs": 0.1}
@@ -29,6 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
             f"{arguments.config} lists no source; add a table like:\n"
             '  [[curation.sources]]\n  kind = "wikipedia"\n  path = "dumps/*.xml.bz2"'
         )
+    check_runner(arguments, config, {"curation": to_dict(config.curation)})
     splits = list_splits(config.curation)
     if arguments.dry_run:
         say(describe(config, splits))
@@ -71,24 +72,26 @@ def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -
         require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
         return
     from pipelines import curate, runner
-    from pipelines.encoders import encoder_folder
+    from pipelines.encoders import ship_tokenizer
 
     stage.begin()
     job = curate.CurateJob(
         config=config.curation,
-        tokenizer=encoder_folder(config.model.encoder),
+        tokenizer=ship_tokenizer(config.model.encoder, stage.workspace),
         workspace=stage.workspace,
         out=config.out,
         descriptions={output: stage.description(output) for output in OUTPUTS},
     )
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(splits))
     curate.build(pipeline, job)
-    with Progress("curate", "records", lambda: progress_state(stage.workspace, splits)):
-        runner.run(pipeline)
-    finish(stage, splits)
+    watch = Watch(stage.workspace)
+    with Progress("curate", "records", lambda: progress_state(watch, splits)):
+        has_run = runner.run(pipeline)
+    if has_run:
+        finish(stage, splits)
 
 
-def progress_state(workspace: Workspace, splits: Sequence[Split]) -> State:
+def progress_state(workspace: Watch | Workspace, splits: Sequence[Split]) -> State:
     """Return how far the job is, from the status files."""
     statuses = {step: workspace.statuses(step) for step in STEPS}
     extracted = statuses["extract"]

@@ -11,7 +11,7 @@ import numpy as np
 
 from curation import manifest, storage
 from curation.records import TRAINING_ROW, TrainingRow, to_table
-from pipelines.commands.common import read_config
+from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say
@@ -25,6 +25,7 @@ def main(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     if config is None:
         return 0
+    check_runner(arguments, config, {})
     sources = input_manifests(config)
     if arguments.dry_run:
         rows = ", ".join(f"{m['rows']:,} {name}" for name, m in sources.items())
@@ -84,7 +85,8 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
     pool = build_pool(rows)
     chosen, found = mine(config, stage, pool)
     runs = spill_rows(config, stage, pool, chosen, found)
-    write_shards(config, stage, runs, beam_arguments)
+    if not write_shards(config, stage, runs, beam_arguments):
+        return
     counts = Counter({f"removed|{name}": n for name, n in chosen.removed.items()})
     storage.write_json(
         storage.join(stage.out, "reports/mine-negatives.json"),
@@ -215,8 +217,8 @@ def set_lengths(rows: Sequence[TrainingRow], counter: Any, config: RunConfig) ->
 
 def write_shards(
     config: RunConfig, stage: Stage, runs: Sequence[str], beam_arguments: list[str]
-) -> None:
-    """Write the runs as length-sorted shards."""
+) -> bool:
+    """Write the runs as length-sorted shards; False where only the job was written."""
     from curation import tokens
     from pipelines import runner
     from pipelines.parts import PartPlan
@@ -234,4 +236,4 @@ def write_shards(
     )
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(runs))
     build(pipeline, runs, plan, stage.workspace)
-    runner.run(pipeline)
+    return runner.run(pipeline)

@@ -12,7 +12,7 @@ from typing import Any
 from curation import manifest, storage
 from curation.errors import ConfigError, InputError
 from curation.synthesis.config import SynthesisConfig
-from pipelines.commands.common import read_config
+from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage, label_counts
 from pipelines.terminal import Progress, say
@@ -28,6 +28,8 @@ def main(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     if config is None:
         return 0
+    check_runner(arguments, config, {})
+    refuse_template(arguments.beam)
     documents = manifest.read(storage.join(config.out, "documents"), "make curate")
     check_endpoint(config.synthesis)
     if arguments.dry_run:
@@ -35,6 +37,16 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     run(config, documents, arguments.beam)
     return 0
+
+
+def refuse_template(beam_arguments: Sequence[str]) -> None:
+    """Raise `ConfigError` where only the first of the two jobs would be written."""
+    for option in ("--template_location", "--dry_run"):
+        if any(a.startswith(option) for a in beam_arguments):
+            raise ConfigError(
+                f"{option} does nothing for synth: it asks the model between two jobs, and the "
+                "second depends on the answers"
+            )
 
 
 def check_endpoint(config: SynthesisConfig) -> None:
@@ -80,14 +92,14 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
     if not unanswered and stage.is_up_to_date():
         return
     from pipelines import runner, synth
-    from pipelines.encoders import encoder_folder
+    from pipelines.encoders import ship_tokenizer
 
     for output in stage.outputs if unanswered else ():
         storage.remove(stage.directory(output))
     stage.begin()
     job = synth.SynthJob(
         config=config.synthesis,
-        tokenizer=encoder_folder(config.model.encoder),
+        tokenizer=ship_tokenizer(config.model.encoder, stage.workspace),
         workspace=stage.workspace,
         out=config.out,
         parts=tuple(str(part["name"]) for part in documents["parts"]),
