@@ -11,6 +11,7 @@ lie side by side: what a part reads of a run does not grow with the run.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ def write(path: str, table: pa.Table, keys: Keys, sizes: npt.NDArray[np.int64], 
     index = np.zeros(len(cuts) - 1, _ENTRY)
     with storage.open_write(path) as handle:
         handle.write(table.schema.serialize())
-        for number, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        for number, (start, end) in enumerate(itertools.pairwise(cuts)):
             offset = handle.tell()
             message = _message(table.slice(start, end - start), options)
             handle.write(message)

@@ -83,11 +83,7 @@ class WriteParts(beam.PTransform):  # type: ignore[misc]
     def expand(self, items: beam.PCollection) -> Any:
         """Merge runs where there are many, plan the ranges, write the parts and the manifest."""
         plan = store(self.workspace, f"plan-{self.plan.kind}", (self.plan, self.setup))
-        spans = (
-            items
-            | "Spans" >> beam.Map(lambda run: run.span)
-            | "Compact" >> self._compact()
-        )
+        spans = items | "Spans" >> beam.Map(lambda run: run.span) | "Compact" >> self._compact()
         ranges = (
             items
             | "Histograms" >> beam.Map(lambda run: run.histogram)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_a_merged_group_holds_the_same_rows_in_ranges(tmp_path: Path) -> None:
         [k for b in run_files.read(run.path, 0, TOP, keyed, KEY) for k in b[KEY].to_pylist()]
         for run in merged
     ]
-    assert all(left[-1] < right[0] for left, right in zip(keys, keys[1:], strict=False))
+    assert all(left[-1] < right[0] for left, right in itertools.pairwise(keys))
 
 
 def test_a_merge_that_was_done_is_not_done_again(tmp_path: Path) -> None:

@@ -161,9 +161,8 @@ def test_the_command_writes_the_template_and_runs_nothing(
     source = tmp_path / "rows.json"
     source.write_text('{"title": "A", "text": "B"}\n')
     (tmp_path / "job").mkdir()
-    table = (
-        f'curation.sources=[{{kind="json", path="{source}", columns={{title="title",text="text"}}}}]'
-    )
+    columns = '{title="title", text="text"}'
+    table = f'curation.sources=[{{kind="json", path="{source}", columns={columns}}}]'
     result = run(
         *("curate", "--out", tmp_path / "out", "--set", table),
         *("--set", f'model.encoder="{tiny_encoder}"', "--", *arguments(tmp_path / "job")),
