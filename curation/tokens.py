@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,12 @@ class TokenCounter:
             if len(word) <= _CACHED_CHARACTERS:
                 self._words[word] = count
         return count
+
+
+@lru_cache(maxsize=1)
+def shared_counter(folder: str) -> TokenCounter:
+    """Return this process's counter: the tokenizer of XLM-R takes 290 MB and 0.8 s to load."""
+    return TokenCounter(folder)
 
 
 def bucket_of(length: int) -> int:

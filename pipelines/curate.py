@@ -20,7 +20,7 @@ from curation import dedup, storage, tokens
 from curation.config import CurationConfig
 from curation.extract import Cleaner, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
-from curation.tokens import TokenCounter
+from curation.tokens import shared_counter
 from pipelines.merges import (
     DocumentMergeSetup,
     PairMergeSetup,
@@ -123,7 +123,7 @@ class Extract(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         """Load the language engines and the tokenizer."""
         self._cleaner = Cleaner(self._job.config)
-        self._counter = TokenCounter(self._job.tokenizer)
+        self._counter = shared_counter(self._job.tokenizer)
 
     def process(self, split: Split) -> Iterator[Any]:
         """Read a file, unless an earlier attempt finished it."""

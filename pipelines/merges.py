@@ -17,7 +17,7 @@ from curation.config import CurationConfig
 from curation.pairs import document_pairs
 from curation.records import Reject, documents_from
 from curation.runs import KEY
-from curation.tokens import TokenCounter
+from curation.tokens import TokenCounter, shared_counter
 from pipelines.spill import count_tokens
 from pipelines.work import Workspace
 
@@ -51,7 +51,7 @@ class DocumentMergeSetup:
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
         """Load the tokenizer now, and the drops with the first part, when they are complete."""
-        counter = TokenCounter(self.tokenizer)
+        counter = shared_counter(self.tokenizer)
         drops = cache(lambda: load_drops(self.workspace))
         return lambda table: merge_documents(table, drops(), self.config, counter)
 

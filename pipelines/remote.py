@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from apache_beam.options.pipeline_options import (
+    DebugOptions,
     GoogleCloudOptions,
     PipelineOptions,
     StandardOptions,
@@ -56,6 +57,16 @@ def check_dataflow(options: PipelineOptions, out: str, settings: Any) -> None:
             f"{key} = {value!r} lies on this machine, where Dataflow's workers cannot read it; "
             "copy it to a bucket and give its gs:// URL"
         )
+
+
+def set_defaults(options: PipelineOptions) -> None:
+    """Have a worker process work on one element at a time, unless the options say otherwise.
+
+    Dataflow's default is 12 threads a process: 12 elements in memory at once, and one lock.
+    """
+    debug = options.view_as(DebugOptions)
+    if debug.number_of_worker_harness_threads is None:
+        debug.number_of_worker_harness_threads = 1
 
 
 def _check_packages() -> None:

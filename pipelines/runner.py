@@ -48,6 +48,8 @@ def create_pipeline(beam_arguments: list[str], workers: int, elements: int) -> b
     options = parse_options(beam_arguments)
     name = options.view_as(StandardOptions).runner or ""
     if name not in _LOCAL:
+        if remote.is_dataflow(options):
+            remote.set_defaults(options)
         return beam.Pipeline(options=options)
     count = _worker_count(beam_arguments, options, workers)
     return _local_pipeline(options, max(1, min(count, elements)))

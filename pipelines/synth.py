@@ -30,7 +30,7 @@ from curation.records import (
 from curation.synthesis import checks, prompts, sampling
 from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.responses import Response, request_key
-from curation.tokens import TokenCounter, bucket_boundaries, length_part_names
+from curation.tokens import bucket_boundaries, length_part_names, shared_counter
 from pipelines.merges import keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.spill import Spiller, count_tokens, earlier_runs
@@ -195,7 +195,7 @@ class Check(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         """Load the language engines and the tokenizer."""
         self._detector = LanguageDetector()
-        self._counter = TokenCounter(self._job.tokenizer)
+        self._counter = shared_counter(self._job.tokenizer)
 
     def process(self, part: str) -> Iterator[Any]:
         """Check the answers to a part's samples, unless an earlier attempt did."""

@@ -113,6 +113,8 @@ def test_the_job_of_every_pipeline(tmp_path: Path, name: str) -> None:
         jobs[count] = write_job(folder / "job", JOBS[name](folder, count))
     job = jobs[500]
     assert job.images == {IMAGE}
+    options = job.template["environment"]["sdkPipelineOptions"]["options"]
+    assert options["number_of_worker_harness_threads"] == 1
     pool = job.template["environment"]["workerPools"][0]
     assert {c["containerImage"] for c in pool["sdkHarnessContainerImages"]} == {IMAGE}
     coders = job.key_coders()
