@@ -46,6 +46,8 @@ def create_pipeline(beam_arguments: list[str], workers: int, elements: int) -> b
     Modes known to lose rows are refused.
     """
     options = parse_options(beam_arguments)
+    # Workers flush by size only: the flush by time can cut an element in two (Beam 2.77).
+    options.view_as(DebugOptions).add_experiment(f"{_FLUSH}=0")
     name = options.view_as(StandardOptions).runner or ""
     if name not in _LOCAL:
         if remote.is_dataflow(options):
@@ -63,8 +65,6 @@ def _local_pipeline(options: PipelineOptions, workers: int) -> beam.Pipeline:
     if workers > 1:
         command = f"{shlex.quote(sys.executable)} -m pipelines.worker"
         environment = environments.SubprocessSDKEnvironment.from_command_string(command)
-        # Workers flush by size only: the flush by time can cut an element in two (Beam 2.77).
-        options.view_as(DebugOptions).add_experiment(f"{_FLUSH}=0")
     direct = options.view_as(DirectOptions)
     direct.direct_num_workers = workers
     direct.direct_running_mode = "in_memory"  # the environment decides where workers run

@@ -19,6 +19,8 @@ class SynthesisConfig:
     """The model's name at the endpoint."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; never the key itself."""
+    responses: str = ""
+    """Local folder of the answer log; empty: OUT/responses, which must then be local."""
     prompt: str = "instruct"
     """instruct: the paper's instruction; base: a text to continue, for models without tuning."""
     languages: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from pipelines.work import total_counts
 
 OUTPUTS = ("questions", "rejects/synth")
 # What may change without a new question being asked or another one kept.
-_WITHOUT_EFFECT = ("concurrency", "timeout_seconds", "max_attempts", "api_key_env")
+_WITHOUT_EFFECT = ("concurrency", "timeout_seconds", "max_attempts", "api_key_env", "responses")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -32,6 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
     refuse_template(arguments.beam)
     documents = manifest.read(storage.join(config.out, "documents"), "make curate")
     check_endpoint(config.synthesis)
+    responses_folder(config)
     if arguments.dry_run:
         say(describe(config, documents))
         return 0
@@ -47,6 +48,16 @@ def refuse_template(beam_arguments: Sequence[str]) -> None:
                 f"{option} does nothing for synth: it asks the model between two jobs, and the "
                 "second depends on the answers"
             )
+
+
+def responses_folder(config: RunConfig) -> str:
+    """Return where answers are kept; it is appended to and locked, which no store can do."""
+    folder = config.synthesis.responses or storage.join(config.out, "responses")
+    if storage.is_url(folder):
+        raise ConfigError(
+            f"answers cannot be appended to {folder}; set synthesis.responses to a local folder"
+        )
+    return folder
 
 
 def check_endpoint(config: SynthesisConfig) -> None:
@@ -66,7 +77,8 @@ def describe(config: RunConfig, documents: dict[str, Any]) -> str:
     return (
         f"would draw up to {wanted:,} documents of {languages} among {documents['rows']:,} in "
         f"{config.out}/documents, ask {where} for a question each\n"
-        f"and write {config.out}/questions; answers in {config.out}/responses are not asked again"
+        f"and write {config.out}/questions; "
+        f"answers in {responses_folder(config)} are not asked again"
     )
 
 
@@ -141,8 +153,6 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
     from curation.synthesis.responses import ResponseLog
     from pipelines.synth import read_samples, write_answers
 
-    if storage.is_url(config.out):
-        raise ConfigError(f"out = {config.out!r}: the response log needs a local folder for now")
     samples = [
         sample
         for part in job.parts
@@ -155,7 +165,7 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
             f"= {job.config.min_document_characters} .. max_document_characters "
             f"= {job.config.max_document_characters} and has a prompt in its language"
         )
-    log = ResponseLog(storage.join(config.out, "responses"))
+    log = ResponseLog(responses_folder(config))
     missing = [sample for sample in samples if sample.key not in log.known]
     usage = Counter({"requests": len(missing), "cached": len(samples) - len(missing)})
     if missing:

@@ -18,7 +18,7 @@ from curation.synthesis.config import SynthesisConfig
 from pipelines import curate, remote, runner, shards, synth
 from pipelines.commands import curate as curate_command
 from pipelines.commands import synth as synth_command
-from pipelines.config import to_dict
+from pipelines.config import load, to_dict
 from pipelines.parts import PartPlan
 from pipelines.work import Workspace
 from tests.command_line import run
@@ -261,3 +261,12 @@ def test_commands_check_before_they_write(tmp_path: Path, command: str) -> None:
     assert result.code == 2
     assert result.err.startswith(f"{command}: error: --runner=DataflowRunner needs --region;")
     assert not (tmp_path / "out").exists()
+
+
+def test_answers_need_a_local_folder() -> None:
+    """With outputs in a store, synth names the key that says where answers are kept."""
+    config = load(None, ["out=gs://b/out"])
+    with pytest.raises(ConfigError, match=r"gs://b/out/responses; set synthesis\.responses"):
+        synth_command.responses_folder(config)
+    config = load(None, ["out=gs://b/out", "synthesis.responses=answers"])
+    assert synth_command.responses_folder(config) == "answers"

@@ -6,7 +6,7 @@ import os
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import DirectOptions
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 
 from curation.errors import ConfigError, InputError, ServiceError, ThreefoldError
@@ -20,14 +20,15 @@ from tests.command_line import run
         ("--direct_running_mode=multi_threading", "loses rows silently in Beam 2.77"),
         ("--runner=DaskRunner", "drops tagged outputs and bundle ends in Beam 2.77"),
         ("--runner=apache_beam.runners.dask.dask_runner.DaskRunner", "drops tagged outputs"),
+        ("--experiments=data_buffer_time_limit_ms=100", "flushes half-written elements"),
     ],
-    ids=["multi_threading", "dask", "dask-path"],
+    ids=["multi_threading", "dask", "dask-path", "flush"],
 )
 def test_engines_that_lose_rows_are_refused_with_the_reason(option: str, reason: str) -> None:
     """The message says what is wrong and what to use instead."""
     with pytest.raises(ConfigError, match=reason) as caught:
         runner.parse_options([option])
-    assert "; use " in str(caught.value)
+    assert " use " in str(caught.value)
 
 
 def test_a_refused_engine_stops_the_command(tmp_path: object) -> None:
@@ -82,6 +83,29 @@ def test_local_runs_take_as_many_workers_as_there_is_work(
     assert isinstance(pipeline.runner, fn_runner.FnApiRunner)
     assert pipeline.options.view_as(DirectOptions).direct_num_workers == workers
     assert pipeline.options.view_as(DirectOptions).direct_running_mode == "in_memory"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--runner=PortableRunner"]], ids=["local", "portable"])
+def test_workers_flush_by_size_only(arguments: list[str]) -> None:
+    """The flush by time, which is on by default, races with elements that are being written."""
+    pipeline = runner.create_pipeline(arguments, 2, 10)
+    experiments = pipeline.options.view_as(DebugOptions).experiments
+    assert "data_buffer_time_limit_ms=0" in experiments
+
+
+class _Result:
+    state = "CANCELLED"
+
+    def wait_until_finish(self) -> str:
+        return self.state
+
+
+def test_a_job_that_did_not_end_well_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled job raises nothing in Beam, yet its outputs are not complete."""
+    pipeline = runner.create_pipeline([], 1, 1)
+    monkeypatch.setattr(pipeline, "run", _Result)
+    with pytest.raises(ServiceError, match="ended as CANCELLED"):
+        runner.run(pipeline)
 
 
 def test_another_runner_is_left_to_beam() -> None:
