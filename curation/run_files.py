@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +93,13 @@ def read_bins(path: str) -> Bins:
     return np.frombuffer(data, BIN)
 
 
-def read(path: str, low: int, high: int, schema: pa.Schema, key: str) -> list[pa.RecordBatch]:
+def read(
+    path: str, low: int, high: int, schema: pa.Schema, key: str, columns: Sequence[str] = ()
+) -> list[pa.RecordBatch]:
     """Return the rows with keys in [low, high] as batches, in key order.
 
-    Raises `InputError` for a file that is no run, or a run of another schema.
+    With `columns`, the key among them, only those are unpacked. Raises `InputError` for a file
+    that is no run, or a run of another schema.
     """
     tail = _read_tail(path)
     if tail.schema != _schema_digest(schema):
@@ -107,12 +111,27 @@ def read(path: str, low: int, high: int, schema: pa.Schema, key: str) -> list[pa
         return []
     start = int(wanted["offset"][0])
     length = int(wanted["offset"][-1] + wanted["bytes"][-1]) - start
-    data = pa.py_buffer(storage.read_span(path, start, length))
-    batches = [
-        pa.ipc.read_record_batch(data.slice(int(e["offset"]) - start, int(e["bytes"])), schema)
-        for e in wanted
-    ]
-    return [_inside(batch, low, high, key) for batch in batches]
+    stream = schema.serialize().to_pybytes() + storage.read_span(path, start, length)
+    names = [name for name in schema.names if not columns or name in columns]
+    return [_inside(batch, low, high, key) for batch in _batches(stream, schema, names)]
+
+
+def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of all rows of a run; the others are not unpacked."""
+    data = storage.read_span(path, 0, _read_tail(path).bins_offset)
+    with pa.ipc.open_stream(data) as reader:
+        schema = reader.schema
+    return pa.Table.from_batches(
+        _batches(data, schema, columns), pa.schema([schema.field(name) for name in columns])
+    )
+
+
+def _batches(stream: bytes, schema: pa.Schema, columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Unpack the named columns, in that order, of an Arrow stream."""
+    included = sorted(schema.get_field_index(name) for name in columns)
+    options = pa.ipc.IpcReadOptions(included_fields=included, use_threads=False)
+    with pa.ipc.open_stream(stream, options=options) as reader:
+        return [batch.select(list(columns)) for batch in reader]
 
 
 def _inside(batch: pa.RecordBatch, low: int, high: int, key: str) -> pa.RecordBatch:

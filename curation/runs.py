@@ -162,21 +162,31 @@ def plan_ranges(
     return [KeyRange(i, low, high) for i, (low, high) in enumerate(zip(lows, highs, strict=True))]
 
 
-def read_range(paths: Iterable[str], part: KeyRange, schema: pa.Schema) -> pa.Table:
+def read_range(
+    paths: Iterable[str], part: KeyRange, schema: pa.Schema, columns: Sequence[str] = ()
+) -> pa.Table:
     """Gather the rows of a range from all runs, sorted by key and then by every string column.
 
     Ties are broken by content, so the order does not depend on which run a row came from.
+    `columns` names the columns to read besides the key; none: all.
     """
     keyed = schema.append(pa.field(KEY, pa.uint64()))
+    wanted = [*columns, KEY] if columns else []
     pieces = [
         batch
         for path in sorted(paths)
-        for batch in run_files.read(path, part.low, part.high, keyed, KEY)
+        for batch in run_files.read(path, part.low, part.high, keyed, KEY, wanted)
     ]
-    table = pa.Table.from_batches(pieces, keyed)
-    by = [KEY, *(c.name for c in schema if pa.types.is_string(c.type))]
+    fields = [keyed.field(name) for name in keyed.names if not wanted or name in wanted]
+    table = pa.Table.from_batches(pieces, pa.schema(fields))
+    by = [KEY, *(c.name for c in fields if pa.types.is_string(c.type))]
     order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in by])
     return table.take(order).combine_chunks()
+
+
+def read_columns(path: str, columns: Sequence[str]) -> pa.Table:
+    """Return some columns of all rows of a run, `KEY` among them if named, in key order."""
+    return run_files.read_columns(path, columns)
 
 
 def select(runs: Iterable[Span], part: KeyRange) -> list[str]:

@@ -89,3 +89,21 @@ def test_another_schema_is_refused(tmp_path: Path) -> None:
     other = pa.schema([("id", pa.string()), ("n", pa.int64()), (KEY, pa.uint64())])
     with pytest.raises(InputError, match="another schema"):
         run_files.read(path, 0, TOP, other, KEY)
+
+
+def test_some_columns_of_all_rows(tmp_path: Path) -> None:
+    """The columns that are named, in that order, whatever their place in the file."""
+    path = write(tmp_path / "a.run", 300)
+    table = runs.read_columns(path, [KEY, "id"])
+    assert table.column_names == [KEY, "id"]
+    assert table["id"].to_pylist() == [f"{number:06d}" for number in range(300)]
+    assert runs.read_columns(write(tmp_path / "b.run", 0), ["id"]).num_rows == 0
+
+
+def test_some_columns_of_a_range(tmp_path: Path) -> None:
+    """The key comes along, and ties are broken by the columns that are there."""
+    path = write(tmp_path / "a.run", 300)
+    part = runs.KeyRange(0, 1 << 63, TOP)
+    found = runs.read_range([path], part, SCHEMA, ["id"])
+    assert found.column_names == ["id", KEY]
+    assert found == runs.read_range([path], part, SCHEMA).drop_columns(["text"])
