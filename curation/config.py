@@ -77,7 +77,7 @@ class CurationConfig:
     mask_pii: bool = False
     """Replace e-mail addresses, public IP addresses and phone numbers by <email>, <ip>, <phone>."""
     word_lists: str = ""
-    """Adult or spam words: a TOML file `LANGUAGE = ["word", …]` or a folder of LANGUAGE.txt; empty: none."""
+    """Adult or spam words: a TOML file `LANGUAGE = ["word", …]` or a folder of LANGUAGE.txt."""
     keep_scores: bool = True
     """Keep cleaned and scored documents, about the size of the text, for runs that decide anew."""
     pairs: PairConfig = field(default_factory=PairConfig)

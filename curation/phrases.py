@@ -45,7 +45,8 @@ class _Table:
         maybe = np.flatnonzero(self.sieve[(hashes >> _SHIFT).astype(np.int64)])
         wanted = hashes[maybe]
         at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
-        return maybe[self.hashes[at] == wanted]
+        found: Ints = maybe[self.hashes[at] == wanted]
+        return found
 
 
 def language_salt(language: str) -> int:

@@ -25,7 +25,9 @@ _END = r"(?!\d|[.,:/-]\d|\s?%)"  # no further digits, no share of a hundred
 _INTERNATIONAL = re.compile(
     rf"(?<![\w+.,/-])(?!\+\d+(?: 000)+)(?:\+|00(?=[1-9]))[1-9](?:{_GAP}\(?\d\)?){{7,14}}{_END}"
 )
-_AMERICAN = re.compile(r"(?<![\w+.,/-])(?:\([2-9]\d\d\) ?|[2-9]\d\d([-.]))[2-9]\d\d(?:\1|-)\d{4}(?![\d.,/-]*\d)")
+_AMERICAN = re.compile(
+    r"(?<![\w+.,/-])(?:\([2-9]\d\d\) ?|[2-9]\d\d([-.]))[2-9]\d\d(?:\1|-)\d{4}(?![\d.,/-]*\d)"
+)
 _WORDS = (
     r"tel|telephone|telefon[eo]?|telefoon|telefono|teléfono|téléphone|tél|tfn|tlf|phone|mobile|fax"
     r"|тел|телефон|τηλ|τηλέφωνο|هاتف|تلفن|טלפון|電話|电话|전화|โทร|फ़ोन|ফোন|điện thoại"

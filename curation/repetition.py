@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,11 +66,9 @@ def repeated_shares(words: Words) -> dict[str, Floats]:
         repeats = find_repeats(words.ngrams(rows, n), words.texts[rows])
         found = Repeats(rows[repeats.rows], repeats.is_first)
         if n in TOP_SIZES:
-            held = _top(found, n, before, words)
-            shares[f"top_{n}gram_share"] = np.minimum(1.0, held / totals)
+            shares[f"top_{n}gram_share"] = np.minimum(1.0, _top(found, n, before, words) / totals)
         else:
-            held = _covered(found.again, n, lengths, words)
-            shares[f"duplicate_{n}gram_share"] = held / totals
+            shares[f"duplicate_{n}gram_share"] = _covered(found.again, n, lengths, words) / totals
         rows = np.sort(found.rows)
     return shares
 
@@ -85,7 +84,7 @@ def _top(repeats: Repeats, n: int, before: Ints, words: Words) -> Ints:
     return best
 
 
-def _covered(rows: Ints, n: int, lengths: Ints, words: Words) -> Floats:
+def _covered(rows: Ints, n: int, lengths: Ints, words: Words) -> npt.NDArray[Any]:
     """Return the characters of the words that n-grams beginning at `rows` cover."""
     covered = np.zeros(len(lengths), np.bool_)
     covered[(rows[:, None] + np.arange(n)).ravel()] = True

@@ -79,7 +79,8 @@ def title_keys(table: pa.Table, versions: Array) -> Array:
     pairs = zip(table["source"].to_pylist(), titles, strict=True)
     rows["title"] = [caps.title_hash(source, title) for source, title in pairs]
     rows["text"], rows["id"] = versions["key"], versions["id"]
-    return rows[np.array([bool(title) for title in titles])]
+    titled: Array = rows[np.array([bool(title) for title in titles], np.bool_)]
+    return titled
 
 
 def by_shard(rows: Array, name: str) -> Iterator[Keyed]:
