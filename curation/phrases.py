@@ -40,9 +40,13 @@ class _Table:
         sieve[(found >> _SHIFT).astype(np.int64)] = True
         return cls(found, sieve)
 
+    def candidates(self, hashes: Hashes) -> Ints:
+        """Return which of `hashes` may be in the table: all that are, and few others."""
+        return np.flatnonzero(self.sieve[(hashes >> _SHIFT).astype(np.int64)])
+
     def find(self, hashes: Hashes) -> Ints:
         """Return which of `hashes` are in the table."""
-        maybe = np.flatnonzero(self.sieve[(hashes >> _SHIFT).astype(np.int64)])
+        maybe = self.candidates(hashes)
         wanted = hashes[maybe]
         at = np.minimum(np.searchsorted(self.hashes, wanted), len(self.hashes) - 1)
         found: Ints = maybe[self.hashes[at] == wanted]
@@ -80,7 +84,7 @@ class PhraseSet:
 
     def find(self, words: Words, salts: Hashes | None = None) -> Iterable[tuple[Ints, int]]:
         """Yield (first words, size in words) of the phrases in a batch; `salts` one a text."""
-        begins = self.heads.find(words.hashes)
+        begins = self.heads.candidates(words.hashes)
         for size, table in self.tables.items():
             rows = begins[words.fits(begins, size)]
             hashes = words.ngrams(rows, size)

@@ -46,14 +46,19 @@ def decisions(*documents: Document, **options: Any) -> list[tuple[str, str]]:
 
 REJECTED = {
     "too short": (ENGLISH[:99], "en", ("characters_too_low", "99 < 100")),
-    "too few words": ("incomprehensibilities " * 19, "en", ("words_too_low", "19 < 20")),
+    "too few words": ("incomprehensibilities " * 9, "en", ("words_too_low", "9 < 10")),
     "long words": ("incomprehensibilities " * 30, "en", ("mean_word_length_too_high", "21 > 7.8")),
     "numbers": ("words 1234567890 " * 30, "xx", ("letter_share_too_low", "0.3333 < 0.6")),
     "some numbers": ("words 123 " * 30, "xx", ("digit_share_too_high", "0.375 > 0.3")),
     "symbols": ("words +-* " * 30, "xx", ("symbol_share_too_high", "0.375 > 0.2")),
     "code": ("int main {return x;} " * 9, "xx", ("brace_share_too_high", "0.05882 > 0.01")),
     "hashtags": ("#some #words " * 12, "xx", ("hash_word_ratio_too_high", "1 > 0.1")),
-    "the same line": (f"{ENGLISH}\n" * 2, "en", ("duplicate_line_share_too_high", "0.5 > 0.3")),
+    "the same line": (f"{ENGLISH}\n" * 4, "en", ("duplicate_line_share_too_high", "0.75 > 0.5")),
+    "long lines again": (
+        f"{ENGLISH}\nOne\n{ENGLISH}",
+        "en",
+        ("duplicate_line_character_share_too_high", None),
+    ),
     "the same words": ("the mill by the river, " * 9, "en", ("top_2gram_share_too_high", None)),
     "furniture": (
         f"{ENGLISH}\nWe use cookies. {PARAGRAPH[:150]}",
@@ -71,7 +76,7 @@ REJECTED = {
         "de",
         ("stop_word_share_too_low", "0 < 0.038"),
     ),
-    "short korean": ("서울은 대한민국의 수도 " * 6, "ko", ("words_too_low", "18 < 20")),
+    "short korean": ("대한민국의서울특별시 " * 9, "ko", ("words_too_low", "9 < 10")),
     "short japanese": ("東京は日本の首都。" * 5, "ja", ("characters_too_low", "45 < 50")),
 }
 
