@@ -56,6 +56,12 @@ class SourceConfig:
         return self.name or self.kind
 
 
+# What does not reach the cleaned and scored documents: changing these decides anew, reads nothing.
+DECISIONS = frozenset(
+    {"thresholds", "min_language_score", "pairs", "part_mb", "keep_scores", "priority"}
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurationConfig:
     """The `[curation]` table."""
@@ -68,6 +74,12 @@ class CurationConfig:
     """Documents without a declared language are rejected below this score of the verdict."""
     max_document_characters: int = 1_000_000
     """Longer documents are rejected before any per-character work."""
+    mask_pii: bool = False
+    """Replace e-mail addresses, public IP addresses and phone numbers by <email>, <ip>, <phone>."""
+    word_lists: str = ""
+    """Adult or spam words: a TOML file `LANGUAGE = ["word", …]` or a folder of LANGUAGE.txt."""
+    keep_scores: bool = True
+    """Keep cleaned and scored documents, about the size of the text, for runs that decide anew."""
     pairs: PairConfig = field(default_factory=PairConfig)
     """Which pairs documents give."""
     part_mb: float = 64.0

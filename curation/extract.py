@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 import xxhash
 
-from curation import storage, text
+from curation import pii, storage, text
 from curation.config import CurationConfig, SourceConfig
 from curation.draw import is_drawn
-from curation.filters import Thresholds, quality
 from curation.language import LanguageDetector, fits_script
+from curation.phrases import load_word_lists
+from curation.quality import fill_scores
 from curation.records import Document, Pair, Reject, Section, text_key
 from curation.sources import streams
 from curation.sources.raw import RawDocument, RawPair
 
 Raw = RawDocument | RawPair | Reject
+_SCORED_AT_ONCE = 1 << 18  # characters
 _CODE = re.compile(r"[A-Za-z]{2,8}(?:[-_@][A-Za-z0-9]{1,8})*")
 
 
@@ -116,19 +119,44 @@ class SplitReader:
 
 
 class Cleaner:
-    """Turns raw records into documents and pairs, or rejects them; build it once per process."""
+    """Turns raw records into documents and pairs, or rejects them; build it once per process.
+
+    Documents leave with their scores, whatever these say: `filters.Decider` decides on them.
+    """
 
     def __init__(self, config: CurationConfig) -> None:
         self._config = config
         self._detector = LanguageDetector()
-        custom = None
-        if config.thresholds:
-            with storage.open_read(config.thresholds) as handle:
-                custom = handle.read().decode()
-        self._thresholds = Thresholds.load(custom)
+        self._word_lists = load_word_lists(config.word_lists)
+        self.masked: Counter[str] = Counter()
+        """Masks set so far, by what they stand for."""
+
+    def clean_all(
+        self, raws: Iterable[Raw], source: SourceConfig
+    ) -> Iterator[Document | Pair | Reject | None]:
+        """Yield one record for each raw one, documents scored in batches and so a little later."""
+        held: list[Document] = []
+        size = 0
+        for raw in raws:
+            record = self.clean(raw, source)
+            if not isinstance(record, Document):
+                yield record
+                continue
+            held.append(record)
+            size += len(record.text)
+            if size > _SCORED_AT_ONCE:
+                self.score(held)
+                yield from held
+                held, size = [], 0
+        self.score(held)
+        yield from held
+
+    def score(self, documents: list[Document]) -> None:
+        """Set the quality scores of documents."""
+        fill_scores(documents, self._word_lists)
 
     def clean(self, raw: Raw, source: SourceConfig) -> Document | Pair | Reject | None:
-        """Return the record to keep or a reject; None for one that the sample leaves out."""
+        """Return a record, not scored yet, or a reject; None for one that the sample leaves out."""
         code = language_code(raw.language)
         if isinstance(raw, Reject):
             raw.language = code
@@ -148,44 +176,39 @@ class Cleaner:
     def _document(self, raw: RawDocument, source: SourceConfig) -> Document | Reject:
         length = sum(len(section.text) for section in raw.sections)
         if length > self._config.max_document_characters:
-            return self._reject(raw, source, "document_too_long", str(length))
+            excerpt = raw.sections[0].text[:200]
+            reject = Reject(raw.id, "extract", "document_too_long", source.label)
+            reject.language, reject.value, reject.excerpt = raw.language or "", str(length), excerpt
+            return reject
+        masked = self._mask(raw) if self._config.mask_pii else 0
         document = assemble(raw, source.label)
+        document.quality["masked"] = masked
         verdict = self._detector.detect(document.text, raw.language)
         document.language = verdict.language
         document.language_score = verdict.score
         document.language_agreement = verdict.agreement
         document.script = verdict.script
-        document.quality = quality(document.text, verdict.script)
-        problem = self._problem(document)
-        if problem:
-            return self._reject(raw, source, problem[0], problem[1], document)
         document.text_hash = text_key(document.text)
         return document
 
-    def _problem(self, document: Document) -> tuple[str, str] | None:
-        """Return (reason, value) when the document is not to be kept."""
-        declared = document.declared_language
-        verdict = f"{document.language} {document.language_score:.2f}"
-        if declared is None and document.language_score < self._config.min_language_score:
-            return "language_unsure", verdict
-        if declared is not None and not fits_script(declared, document.script):
-            return "wrong_script", f"{declared} in {document.script}"
-        return self._thresholds.reject_reason(document.quality, document.language)
+    def _mask(self, raw: RawDocument) -> int:
+        """Mask personal data of a document; return how many masks that took."""
+        before = self.masked.total()
+        raw.title, raw.abstract = self._masked(raw.title), self._masked(raw.abstract)
+        for section in raw.sections:
+            section.heading = self._masked(section.heading)
+            section.text = self._masked(section.text)
+        return self.masked.total() - before
 
-    def _reject(
-        self,
-        raw: RawDocument,
-        source: SourceConfig,
-        reason: str,
-        value: str,
-        document: Document | None = None,
-    ) -> Reject:
-        language = document.language if document else raw.language or ""
-        excerpt = document.text[:200] if document else raw.sections[0].text[:200]
-        return Reject(raw.id, "extract", reason, source.label, language, value, excerpt)
+    def _masked(self, value: str) -> str:
+        value, found = pii.mask(value)
+        self.masked.update(found)
+        return value
 
     def _pair(self, raw: RawPair, source: SourceConfig) -> Pair | Reject:
         query, positive = text.one_line(raw.query), text.one_line(raw.positive)
+        if self._config.mask_pii:
+            query, positive = self._masked(query), self._masked(positive)
         languages = language_code(raw.query_language) or "und", raw.language or "und"
         for side, language in zip((query, positive), languages, strict=True):
             script = text.dominant_script(side)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from curation.errors import ConfigError, check_range, unknown_name
 from curation.records import Document, Pair, Reject
-from curation.text import UNSPACED
+from curation.text import UNSPACED, WORD
 
 _RELATIONS = ("title-body", "title-abstract", "section")
 
@@ -24,6 +24,10 @@ class PairConfig:
     """Longer positives are cut here (about twice 8,192 tokens of English)."""
     max_query_characters: int = 300
     """Longer titles are rejected: they are sentences."""
+    max_title_frequency: int = 10
+    """A title of more documents of one source, with different texts, says nothing; 0: no limit."""
+    max_pairs_per_domain: int = 0
+    """Pairs kept of one host, chosen by hash, but for Wikipedia; 0: no limit."""
 
     def __post_init__(self) -> None:
         for relation in self.relations:
@@ -32,12 +36,18 @@ class PairConfig:
         check_range("curation.pairs.min_positive_characters", self.min_positive_characters, 1, 1e6)
         check_range("curation.pairs.max_positive_characters", self.max_positive_characters, 1, 1e8)
         check_range("curation.pairs.max_query_characters", self.max_query_characters, 1, 1e5)
+        check_range("curation.pairs.max_title_frequency", self.max_title_frequency, 0, 1e9)
+        check_range("curation.pairs.max_pairs_per_domain", self.max_pairs_per_domain, 0, 1e9)
 
 
-def document_pairs(document: Document, config: PairConfig) -> Iterator[Pair | Reject]:
+def document_pairs(
+    document: Document, config: PairConfig, *, has_generic_title: bool = False
+) -> Iterator[Pair | Reject]:
     """Yield the pairs of a document, or the reason why a possible pair was not taken."""
     for relation, query, positive in _candidates(document, config.relations):
         reason = _reject_reason(query, positive, document, config)
+        if not reason and has_generic_title:
+            reason = "generic_title"
         if reason:
             identity = f"{document.id}#{relation}"
             yield Reject(identity, "pairs", reason, document.source, document.language, query[:200])
@@ -55,14 +65,33 @@ def document_pairs(document: Document, config: PairConfig) -> Iterator[Pair | Re
 
 def _candidates(document: Document, relations: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
     if "title-body" in relations:
-        yield "title-body", document.title, document.text
+        yield "title-body", document.title, without_title(document.title, document.text)
     if "title-abstract" in relations and document.abstract not in ("", document.text):
-        yield "title-abstract", document.title, document.abstract
+        abstract = without_title(document.title, document.abstract)
+        yield "title-abstract", document.title, abstract
     if "section" in relations:
         for section in document.sections:
             query = f"{document.title}: {section.heading}" if section.heading else ""
             if query:
                 yield "section", query, document.text[section.start : section.end]
+
+
+def without_title(title: str, text: str) -> str:
+    """Return the text without a first line that repeats the title or says little more.
+
+    A query that stands in its answer verbatim teaches to match strings. A first line of more
+    than 1.5 times the title is a sentence about it, as in encyclopedias, and stays.
+    """
+    line, _, rest = text.partition("\n")
+    if not title or len(line) > 4 + 1.5 * len(title):
+        return text
+    folded, wanted = _folded(line), _folded(title)
+    repeats = folded == wanted or f" {wanted} " in f" {folded} "
+    return rest.lstrip("\n") if wanted and repeats else text
+
+
+def _folded(text: str) -> str:
+    return " ".join(WORD.findall(text.casefold()))
 
 
 def _reject_reason(query: str, positive: str, document: Document, config: PairConfig) -> str:
@@ -73,8 +102,8 @@ def _reject_reason(query: str, positive: str, document: Document, config: PairCo
         return "no_title"
     if len(query) > config.max_query_characters:
         return "title_too_long"
+    if not positive or query.casefold() == positive[: len(query) + 2].strip().casefold():
+        return "title_is_text"
     if len(positive) < least:
         return "positive_too_short"
-    if query.casefold() == positive[: len(query) + 2].strip().casefold():
-        return "title_is_text"
     return ""

@@ -148,6 +148,15 @@ class Reject:
     excerpt: str = ""
 
 
+@dataclass(slots=True)
+class HostKey:
+    """A pair of a document with an address, as 64-bit hashes: what a cap on hosts counts."""
+
+    host: int
+    pair: int
+    document: int
+
+
 def text_key(*texts: str) -> bytes:
     """Return the 16-byte xxh3-128 digest of texts after folding case and white space.
 
@@ -166,14 +175,35 @@ def _schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
 
 QUALITY = pa.struct(
     [
-        ("characters", pa.int32()),
-        ("words", pa.int32()),
-        ("mean_word_length", pa.float32()),
-        ("letter_share", pa.float32()),
-        ("digit_share", pa.float32()),
-        ("symbol_share", pa.float32()),
-        ("duplicate_line_share", pa.float32()),
-        ("line_end_share", pa.float32()),
+        *((name, pa.int32()) for name in ("characters", "words", "masked")),
+        *(
+            (name, pa.float32())
+            for name in (
+                "mean_word_length",
+                "letter_share",
+                "digit_share",
+                "symbol_share",
+                "brace_share",
+                "hash_word_ratio",
+                "ellipsis_word_ratio",
+                "letter_word_share",
+                "stop_word_share",
+                "flagged_word_share",
+                "line_word_ratio",
+                "line_end_share",
+                "ellipsis_line_share",
+                "bullet_line_share",
+                "short_line_share",
+                "duplicate_line_share",
+                "duplicate_line_character_share",
+                "duplicate_paragraph_share",
+                "duplicate_paragraph_character_share",
+                "boilerplate_share",
+                "placeholder_share",
+                *(f"top_{n}gram_share" for n in (2, 3, 4)),
+                *(f"duplicate_{n}gram_share" for n in (5, 6, 7, 8, 9, 10)),
+            )
+        ),
     ]
 )
 SECTIONS = pa.list_(
@@ -268,6 +298,7 @@ REJECT = _schema(
     ("value", pa.string()),
     ("excerpt", pa.string()),
 )
+HOST = _schema(("host", pa.uint64()), ("pair", pa.uint64()), ("document", pa.uint64()))
 
 
 def to_table(records: Sequence[Any], schema: pa.Schema) -> pa.Table:

@@ -100,6 +100,14 @@ def size_of(path: str) -> int:
     return int(describe_file(path)["bytes"] or 0)
 
 
+def folder_size(directory: str) -> int:
+    """Return the bytes of all files under a folder; 0 where there is none."""
+    if is_url(directory):
+        filesystem, inner = fsspec.core.url_to_fs(directory)
+        return int(filesystem.du(inner)) if filesystem.exists(inner) else 0
+    return sum(path.stat().st_size for path in Path(directory).rglob("*") if path.is_file())
+
+
 def open_read(path: str) -> IO[bytes]:
     """Open a file or URL for reading bytes."""
     if is_url(path):

@@ -1,40 +1,34 @@
 """`curate`: raw files → documents, pairs and rejects.
 
-1. extract   each file is read once; cleaned records are spilled as runs
-2. decide    thin keys of documents meet by id; older versions are marked
-3. write     document parts gather their key range, drop duplicates, and give pairs
+1. extract   each file is read once; cleaned and scored records are spilled as runs
+2. decide    thin keys of documents that pass their thresholds meet by id and by title
+3. write     document parts gather their key range, drop rejects and duplicates, and give pairs
 4. pairs     pair parts gather theirs: buckets by length, sorted, duplicates dropped
+
+The runs of step 1 lie in a folder of their own, for later runs that decide otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 
-from curation import dedup, storage, tokens
+from curation import caps, dedup, storage, tokens
 from curation.config import CurationConfig
 from curation.extract import Cleaner, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
 from curation.tokens import shared_counter
-from pipelines.merges import (
-    DocumentMergeSetup,
-    PairMergeSetup,
-    id_hash,
-    keep_all,
-    load_array,
-    save_array,
-)
+from pipelines.decide import StoreShards, ThinKeys, read_hosts
+from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
-from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
+from pipelines.spill import Spiller, count_tokens, earlier_runs
 from pipelines.stored import Elements, StoredJob
 from pipelines.work import Tally, Workspace
-
-ID_SHARDS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +37,10 @@ class CurateJob(StoredJob):
 
     config: CurationConfig
     tokenizer: str
+    extraction: Workspace
+    """Where the runs of extracted records lie."""
     workspace: Workspace
+    """Where all that depends on decisions lies."""
     out: str
     descriptions: dict[str, dict[str, Any]]
 
@@ -75,20 +72,31 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     extracted = (
         pipeline
         | "Splits" >> Elements(list_splits(job.config), job.workspace)
-        | "Extract"
-        >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects", main="ids")
+        | "Extract" >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects")
     )
-    drops = (
-        extracted.ids
-        | "Meet by id" >> beam.GroupByKey()
-        | "Older versions" >> beam.Map(write_drops, job.workspace)
+    config, workspace = job.config, job.workspace
+    keys = extracted.documents | "Decide" >> beam.ParDo(ThinKeys(config)).with_outputs(
+        "titles", main="ids"
+    )
+    drops = keys.ids | "Older versions" >> StoreShards("drops", workspace, dedup.older_versions)
+    frequency = config.pairs.max_title_frequency
+    generic = keys.titles | "Generic titles" >> StoreShards(
+        "titles", workspace, partial(caps.generic_titles, limit=frequency)
     )
     documents = extracted.documents | "Documents" >> WriteParts(
         job.plan("documents", DOCUMENT),
         job.workspace,
-        DocumentMergeSetup(job.config, job.tokenizer, job.workspace),
-        spills=("pairs", "rejects"),
-        after=drops,
+        DocumentMergeSetup(config, job.tokenizer, workspace),
+        spills=("pairs", "rejects", "hosts"),
+        after=(drops, generic) | "Decisions" >> beam.Flatten(),
+    )
+    capped = (
+        documents.hosts
+        | "Hosts" >> beam.FlatMap(read_hosts)
+        | "Cap"
+        >> StoreShards(
+            "capped", workspace, partial(caps.over_cap, cap=config.pairs.max_pairs_per_domain)
+        )
     )
     pairs = (
         (extracted.pairs, documents.pairs)
@@ -103,7 +111,8 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
                     boundaries=tuple(tokens.bucket_boundaries()),
                 ),
                 job.workspace,
-                PairMergeSetup(job.config),
+                PairMergeSetup(config, workspace),
+                after=capped,
             )
         )
     )
@@ -115,7 +124,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
 
 
 class Extract(beam.DoFn):  # type: ignore[misc]
-    """`Split` → runs of documents, pairs and rejects, and thin keys of the documents."""
+    """`Split` → tagged runs of documents, pairs and rejects."""
 
     def __init__(self, job: CurateJob) -> None:
         self._job = job
@@ -128,24 +137,19 @@ class Extract(beam.DoFn):  # type: ignore[misc]
     def process(self, split: Split) -> Iterator[Any]:
         """Read a file, unless an earlier attempt finished it."""
         element = split.element
-        workspace = self._job.workspace
-        done = workspace.finished("extract", element)
+        done = self._job.extraction.finished("extract", element)
         outputs = done["outputs"] if done else self._read(split, element)
         for kind, run in earlier_runs(outputs):
             yield beam.pvalue.TaggedOutput(kind, run)
-        for path in outputs:
-            if path.endswith(".npy"):
-                yield from by_shard(load_array(path))
 
     def _read(self, split: Split, element: str) -> list[str]:
         job = self._job
         source = job.config.sources[split.source]
-        tally = Tally(job.workspace, "extract", element)
-        spiller = Spiller(job.workspace, element, job.part_bytes)
-        thin: list[tuple[int, int, int, int]] = []
+        tally = Tally(job.extraction, "extract", element)
+        spiller = Spiller(job.extraction, element, job.part_bytes)
         reader = SplitReader(split, source)
-        for raw in reader:
-            record = self._cleaner.clean(raw, source)
+        self._cleaner.masked.clear()
+        for record in self._cleaner.clean_all(reader, source):
             tally.add("in", source.label)
             tally.tick(reader.share)
             if record is None:
@@ -154,38 +158,13 @@ class Extract(beam.DoFn):  # type: ignore[misc]
                 count_record(tally, "rejects", record)
                 spiller.add("rejects", record, len(record.excerpt))
             elif isinstance(record, Document):
-                thin.append(thin_row(record))
                 spiller.add("documents", record, len(record.text))
             else:
                 count_tokens([record], self._counter)
                 spiller.add("pairs", record, len(record.positive))
         spiller.flush()
+        for kind, count in self._cleaner.masked.items():
+            tally.add("masked", kind, source.label, count=count)
         outputs = [run.path for _, run in spiller.written]
-        if thin:
-            outputs.append(self._job.workspace.path("runs", "ids", f"{element}.npy"))
-            save_array(outputs[-1], np.array(thin, dedup.THIN_KEY))
         tally.finish(outputs)
         return outputs
-
-
-def thin_row(document: Document) -> tuple[int, int, int, int]:
-    """Return a document's `dedup.THIN_KEY` row; an unknown date counts as 0."""
-    digits = document.date.replace("-", "")
-    date = int(digits) if len(digits) == 8 and digits.isdigit() else 0
-    key = int(document_keys([document])[0])
-    return id_hash(document.id), key, date, len(document.text)
-
-
-def by_shard(rows: dedup.Array) -> Iterator[tuple[int, dedup.Array]]:
-    """Yield (shard, rows) so that equal ids meet in one shard."""
-    shards = rows["id"] % np.uint64(ID_SHARDS)
-    for shard in np.unique(shards):
-        yield int(shard), rows[shards == shard]
-
-
-def write_drops(element: tuple[int, Iterable[dedup.Array]], workspace: Workspace) -> str:
-    """Decide which versions to drop in a shard, store the decision and return its path."""
-    shard, blobs = element
-    path = workspace.path("drops", f"shard-{shard:02d}.npy")
-    save_array(path, dedup.older_versions(np.concatenate(list(blobs))))
-    return path

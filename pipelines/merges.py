@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import xxhash
 
-from curation import dedup, storage
+from curation import caps, dedup, storage
 from curation.config import CurationConfig
+from curation.filters import Decider, Decisions
 from curation.pairs import document_pairs
-from curation.records import Reject, documents_from
+from curation.records import Document, HostKey, Pair, Reject, documents_from
 from curation.runs import KEY
 from curation.tokens import TokenCounter, shared_counter
-from pipelines.spill import count_tokens
+from pipelines.spill import count_tokens, pair_digests
 from pipelines.work import Workspace
 
 Merged = tuple[pa.Table, Iterable[tuple[str, Any, int]]]
@@ -26,7 +26,7 @@ Merged = tuple[pa.Table, Iterable[tuple[str, Any, int]]]
 
 def id_hash(identity: str) -> int:
     """Return the 64-bit hash under which a document's id meets others."""
-    return xxhash.xxh3_64_intdigest(identity.encode("utf-8", "replace"))
+    return caps.hash64(identity)
 
 
 def save_array(path: str, array: npt.NDArray[Any]) -> None:
@@ -41,6 +41,12 @@ def load_array(path: str) -> npt.NDArray[Any]:
         return np.lib.format.read_array(handle, allow_pickle=False)
 
 
+def load_shards(workspace: Workspace, name: str, dtype: Any) -> npt.NDArray[Any]:
+    """Return all stored decisions of a kind."""
+    paths = storage.list_files(workspace.path(name), ".npy")
+    return np.concatenate([np.empty(0, dtype), *map(load_array, paths)])
+
+
 @dataclass(frozen=True)
 class DocumentMergeSetup:
     """Builds the document merge in a worker."""
@@ -50,25 +56,41 @@ class DocumentMergeSetup:
     workspace: Workspace
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
-        """Load the tokenizer now, and the drops with the first part, when they are complete."""
-        counter = shared_counter(self.tokenizer)
-        drops = cache(lambda: load_drops(self.workspace))
-        return lambda table: merge_documents(table, drops(), self.config, counter)
+        """Load tokenizer and thresholds now; verdicts with the first part, when complete."""
+        counter, decider = shared_counter(self.tokenizer), Decider(self.config)
+        verdicts = cache(lambda: Verdicts.load(self.workspace))
+        return lambda table: merge_documents(table, verdicts(), decider, self.config, counter)
 
 
-def load_drops(workspace: Workspace) -> dedup.Array:
-    """Return all stored decisions."""
-    paths = storage.list_files(workspace.path("drops"), ".npy")
-    return np.concatenate([np.empty(0, dedup.THIN_KEY), *map(load_array, paths)])
+@dataclass(frozen=True)
+class Verdicts:
+    """What was decided over the whole corpus."""
+
+    older: dedup.Array
+    generic_titles: npt.NDArray[np.uint64]
+
+    @classmethod
+    def load(cls, workspace: Workspace) -> Verdicts:
+        """Read the stored shards."""
+        return cls(
+            load_shards(workspace, "drops", dedup.THIN_KEY),
+            load_shards(workspace, "titles", np.uint64),
+        )
 
 
 def merge_documents(
-    table: pa.Table, drops: dedup.Array, config: CurationConfig, counter: TokenCounter
+    table: pa.Table,
+    verdicts: Verdicts,
+    decider: Decider,
+    config: CurationConfig,
+    counter: TokenCounter,
 ) -> Merged:
-    """Drop older versions and exact duplicates of a sorted range; give pairs of the rest."""
-    extras: list[tuple[str, Any, int]] = []
+    """Drop what thresholds reject, older versions and exact duplicates; give pairs of the rest."""
+    decisions = decider.decide(table)
+    extras = _filtered(table, decisions)
+    table = table.filter(pa.array(decisions.kept))
     ids = np.array([id_hash(i) for i in table["id"].to_pylist()], np.uint64)
-    is_older = dedup.contains(drops, table[KEY].to_numpy(), ids)
+    is_older = dedup.contains(verdicts.older, table[KEY].to_numpy(), ids)
     extras += _rejected(table.filter(pa.array(is_older)), "older_version", None)
     table = table.filter(pa.array(~is_older))
 
@@ -77,17 +99,55 @@ def merge_documents(
     winners = np.array(table["id"].to_pylist(), object)[winner]
     extras += _rejected(table.filter(pa.array(~kept)), "duplicate_text", winners[~kept])
     table = table.filter(pa.array(kept)).drop_columns([KEY])
+    return table, extras + _pairs(documents_from(table), verdicts, config, counter)
 
-    pairs = []
-    for document in documents_from(table):
-        for item in document_pairs(document, config.pairs):
+
+def _pairs(
+    documents: list[Document], verdicts: Verdicts, config: CurationConfig, counter: TokenCounter
+) -> list[tuple[str, Any, int]]:
+    """Return the pairs of documents, what rejects them, and the hosts that a cap must count."""
+    extras: list[tuple[str, Any, int]] = []
+    pairs: list[Pair] = []
+    uncapped = {source.label for source in config.sources if source.kind == "wikipedia"}
+    titles = [caps.title_hash(d.source, d.title) for d in documents]
+    generic = np.isin(np.array(titles, np.uint64), verdicts.generic_titles).tolist()
+    for document, is_generic in zip(documents, generic, strict=True):
+        own: list[Pair] = []
+        for item in document_pairs(document, config.pairs, has_generic_title=is_generic):
             if isinstance(item, Reject):
                 extras.append(("rejects", item, len(item.excerpt)))
             else:
-                pairs.append(item)
+                own.append(item)
+        if config.pairs.max_pairs_per_domain and document.source not in uncapped:
+            extras += _hosts(document, own)
+        pairs += own
     count_tokens(pairs, counter)
-    extras += [("pairs", pair, len(pair.positive)) for pair in pairs]
-    return table, extras
+    return extras + [("pairs", pair, len(pair.positive)) for pair in pairs]
+
+
+def _hosts(document: Document, pairs: list[Pair]) -> list[tuple[str, Any, int]]:
+    host = caps.host_of(document.url)
+    if not host:
+        return []
+    place, identity = caps.hash64(host), id_hash(document.id)
+    keys = pair_digests([pair.id for pair in pairs]).tolist()
+    return [("hosts", HostKey(place, key, identity), 0) for key in keys]
+
+
+def _filtered(table: pa.Table, decisions: Decisions) -> list[tuple[str, Any, int]]:
+    rejected = ~decisions.kept
+    chosen = table.filter(pa.array(rejected)).select(["id", "source", "language", "text"])
+    told = zip(
+        chosen.to_pylist(), decisions.reasons[rejected], decisions.values[rejected], strict=True
+    )
+    return [
+        (
+            "rejects",
+            Reject(r["id"], "filter", reason, r["source"], r["language"], value, r["text"][:200]),
+            200,
+        )
+        for r, reason, value in told
+    ]
 
 
 def _ranks(table: pa.Table, config: CurationConfig, identity: str) -> list[tuple[object, ...]]:
@@ -113,19 +173,31 @@ class PairMergeSetup:
     """Builds the pair merge in a worker."""
 
     config: CurationConfig
+    workspace: Workspace
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
         """Return the merge; it needs no model."""
-        return lambda table: merge_pairs(table, self.config)
+        capped = cache(lambda: load_shards(self.workspace, "capped", caps.HOST_KEY))
+        return lambda table: merge_pairs(table, capped(), self.config)
 
 
-def merge_pairs(table: pa.Table, config: CurationConfig) -> Merged:
-    """Drop exact duplicates of a sorted range of pairs."""
+def merge_pairs(table: pa.Table, capped: dedup.Array, config: CurationConfig) -> Merged:
+    """Drop pairs beyond their host's cap and exact duplicates of a sorted range of pairs."""
+    rejects: list[tuple[str, Any, int]] = []
+    if len(capped):
+        is_over = caps.contains(capped, *_pair_keys(table))
+        rejects += _rejected(table.filter(pa.array(is_over)), "domain_cap", None)
+        table = table.filter(pa.array(~is_over))
     ids = table["id"].to_pylist()
     kept, winner = dedup.first_of_equals(ids, _ranks(table, config, "document_id"))
     winners = np.array(table["document_id"].to_pylist(), object)[winner]
-    rejects = _rejected(table.filter(pa.array(~kept)), "duplicate_pair", winners[~kept])
+    rejects += _rejected(table.filter(pa.array(~kept)), "duplicate_pair", winners[~kept])
     return table.filter(pa.array(kept)).drop_columns([KEY]), rejects
+
+
+def _pair_keys(table: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    documents = [id_hash(identity) for identity in table["document_id"].to_pylist()]
+    return pair_digests(table["id"].to_pylist()), np.array(documents, np.uint64)
 
 
 def keep_all() -> Callable[[pa.Table], Merged]:

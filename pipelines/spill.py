@@ -13,11 +13,13 @@ import xxhash
 from curation import runs
 from curation.records import (
     DOCUMENT,
+    HOST,
     PAIR,
     QUESTION,
     REJECT,
     TRAINING_ROW,
     Document,
+    HostKey,
     Pair,
     Reject,
     TrainingRow,
@@ -59,8 +61,19 @@ def row_keys(rows: Sequence[TrainingRow]) -> Keys:
     )
 
 
+def pair_digests(ids: Sequence[str]) -> Keys:
+    """Return the first 8 bytes of pairs' ids."""
+    return runs.keys_of_digests([bytes.fromhex(identity) for identity in ids])
+
+
+def host_keys(rows: Sequence[HostKey]) -> Keys:
+    """Return the sort keys of the hosts of pairs: the pair's."""
+    return np.array([row.pair for row in rows], np.uint64)
+
+
 KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "documents": (DOCUMENT, document_keys),
+    "hosts": (HOST, host_keys),
     "pairs": (PAIR, pair_keys),
     "questions": (QUESTION, pair_keys),
     "rejects": (REJECT, reject_keys),

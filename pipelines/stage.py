@@ -34,6 +34,8 @@ class Stage:
     """The part of the configuration that the result depends on."""
     inputs: Sequence[Any]
     """Descriptions of input files, or content digests of input folders."""
+    prefix: str = ""
+    """Begins the working folder's name; empty: `.work-NAME-`."""
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -46,7 +48,11 @@ class Stage:
     @property
     def workspace(self) -> Workspace:
         """The working folder, which outlives an interrupted run and is removed at the end."""
-        return Workspace(storage.join(self.out, f".work-{self.name}-{self.fingerprint}"))
+        return Workspace(storage.join(self.out, f"{self._prefix}{self.fingerprint}"))
+
+    @property
+    def _prefix(self) -> str:
+        return self.prefix or f".work-{self.name}-"
 
     def directory(self, output: str) -> str:
         """Return the folder of an output."""
@@ -76,15 +82,15 @@ class Stage:
 
     def begin(self) -> None:
         """Make the outputs ready, and drop what earlier runs left that is of no use to this one."""
-        prefix = f".work-{self.name}-"
         staging = tuple(f".{output}-" for output in self.outputs)
         if not storage.is_url(self.out):
             storage.make_dirs(self.out)
         for path in storage.list_folders(self.out):
             name = path.rstrip("/").rsplit("/", 1)[-1]
-            is_stale = name.startswith(prefix) and not name.endswith(self.fingerprint)
+            is_stale = name.startswith(self._prefix) and not name.endswith(self.fingerprint)
             if is_stale or name.startswith(staging):
                 storage.remove(path)
+        storage.remove_unfinished(self.workspace.root)
         for directory in map(self.directory, self.outputs):
             storage.remove_unfinished(directory)
             if not manifest.is_complete(directory, self.fingerprint):  # else a killed run's work

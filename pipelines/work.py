@@ -40,6 +40,7 @@ class Workspace:
         if not storage.exists(path):
             return None
         status: dict[str, Any] = storage.read_json(path)
+        status["outputs"] = [self.path(name) for name in status["outputs"]]
         return status if status["done"] else None
 
     def statuses(self, step: str) -> list[dict[str, Any]]:
@@ -96,7 +97,10 @@ class Tally:
             self._write(share, done=False, outputs=[], part=None)
 
     def finish(self, outputs: Iterable[str] = (), part: dict[str, Any] | None = None) -> None:
-        """Mark the element as done, with the files it wrote and the output part, if any."""
+        """Mark the element as done, with the files it wrote and the output part, if any.
+
+        Files of the workspace are named from its root, so that a folder that moved stays valid.
+        """
         self._write(1.0, done=True, outputs=list(outputs), part=part)
 
     def _write(
@@ -107,7 +111,7 @@ class Tally:
             "done": done,
             "share": share,
             "counts": dict(self.counts),
-            "outputs": outputs,
+            "outputs": [path.removeprefix(self.workspace.root + "/") for path in outputs],
             "part": part,
         }
         storage.write_json(self.workspace.status_path(self.step, self.element), status)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from curation import manifest, storage
+from curation.config import DECISIONS
 from curation.errors import ConfigError, InputError
 from curation.extract import Split, list_splits
+from curation.filters import load_thresholds
+from curation.phrases import load_word_lists, word_list_files
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage, label_counts
@@ -50,50 +54,92 @@ def describe(config: RunConfig, splits: Sequence[Split]) -> str:
     return f"{listing}\nwould write to {config.out}: {', '.join(OUTPUTS)}"
 
 
+def extraction_for(config: RunConfig) -> Stage:
+    """Return the stage that cleans and scores: it depends on no key that only decides."""
+    curation = {k: v for k, v in to_dict(config.curation).items() if k not in DECISIONS}
+    curation["sources"] = [
+        {k: v for k, v in source.items() if k not in DECISIONS} for source in curation["sources"]
+    ]
+    return Stage(
+        name="extract",
+        prefix="scores-",
+        out=config.out,
+        outputs=(),
+        config={"curation": curation, "encoder": config.model.encoder},
+        inputs=_describe([s.path for s in config.curation.sources])
+        + [storage.describe_file(path) for path in word_list_files(config.curation.word_lists)],
+    )
+
+
 def stage_for(config: RunConfig) -> Stage:
     """Return the stage with all that the result depends on."""
-    patterns = [source.path for source in config.curation.sources]
-    if config.curation.thresholds:
-        patterns.append(config.curation.thresholds)
-    paths = [path for pattern in patterns for path in storage.expand(pattern)]
+    settings = to_dict(config.curation)
+    del settings["keep_scores"]
+    thresholds = [config.curation.thresholds] if config.curation.thresholds else []
     return Stage(
         name="curate",
         out=config.out,
         outputs=OUTPUTS,
-        config={"curation": to_dict(config.curation), "encoder": config.model.encoder},
-        inputs=[storage.describe_file(path) for path in paths],
+        config={"curation": settings, "encoder": config.model.encoder},
+        inputs=[*extraction_for(config).inputs, *_describe(thresholds)],
     )
+
+
+def _describe(patterns: Sequence[str]) -> list[Any]:
+    paths = [path for pattern in patterns for path in storage.expand(pattern)]
+    return [storage.describe_file(path) for path in paths]
 
 
 def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -> None:
     """Curate, unless the outputs are up to date."""
-    stage = stage_for(config)
+    stage, extraction = stage_for(config), extraction_for(config)
     if stage.is_up_to_date():
+        settle_scores(extraction, config.curation.keep_scores)
         require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
         return
+    load_thresholds(config.curation.thresholds)  # a mistake in it is told before any work
+    load_word_lists(config.curation.word_lists)
     from pipelines import curate, runner
     from pipelines.encoders import ship_tokenizer
 
+    extraction.begin()
     stage.begin()
     job = curate.CurateJob(
         config=config.curation,
         tokenizer=ship_tokenizer(config.model.encoder, stage.workspace),
+        extraction=extraction.workspace,
         workspace=stage.workspace,
         out=config.out,
         descriptions={output: stage.description(output) for output in OUTPUTS},
     )
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(splits))
     curate.build(pipeline, job)
-    watch = Watch(stage.workspace)
-    with Progress("curate", "records", lambda: progress_state(watch, splits)):
+    watches = Watch(extraction.workspace), Watch(stage.workspace)
+    with Progress("curate", "records", lambda: progress_state(*watches, splits)):
         has_run = runner.run(pipeline)
-    if has_run:
-        finish(stage, splits)
+    if not has_run:
+        return
+    finish(stage, extraction.workspace, splits)
+    settle_scores(extraction, config.curation.keep_scores)
+    require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
 
 
-def progress_state(workspace: Watch | Workspace, splits: Sequence[Split]) -> State:
+def settle_scores(extraction: Stage, keep: bool) -> None:
+    """Keep the scored documents for runs that decide anew, and say their size; or remove them."""
+    root = extraction.workspace.root
+    if not keep:
+        storage.remove(root)
+    elif storage.exists(root):
+        size = storage.folder_size(root) / 1e6
+        say(f"  {root} holds {size:,.1f} MB of scored documents; curation.keep_scores drops it")
+
+
+def progress_state(
+    extraction: Watch | Workspace, workspace: Watch | Workspace, splits: Sequence[Split]
+) -> State:
     """Return how far the job is, from the status files."""
     statuses = {step: workspace.statuses(step) for step in STEPS}
+    statuses["extract"] = extraction.statuses("extract")
     extracted = statuses["extract"]
     sizes = {split.element: split.bytes for split in splits}
     read = sum(s["share"] * sizes[s["element"]] for s in extracted)
@@ -110,10 +156,10 @@ def _is_past(statuses: dict[str, list[dict[str, object]]], step: str) -> bool:
     return bool(statuses[step]) and all(status["done"] for status in statuses[step])
 
 
-def finish(stage: Stage, splits: Sequence[Split]) -> None:
-    """Store the counts, print the summary, and fail where nothing was kept."""
+def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None:
+    """Store the counts and print the summary."""
     workspace = stage.workspace
-    read = total_counts(workspace.statuses("extract"))
+    read = total_counts(extraction.statuses("extract"))
     counts = read + sum(
         (total_counts(workspace.statuses(f"write-{kind}")) for kind in ("documents", "pairs")),
         Counter(),
@@ -131,7 +177,6 @@ def finish(stage: Stage, splits: Sequence[Split]) -> None:
         f"{documents:,} documents and {pairs:,} pairs",
         counts,
     )
-    require_pairs(pairs)
 
 
 def require_pairs(count: int) -> None:

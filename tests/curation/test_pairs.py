@@ -83,6 +83,45 @@ def test_rejects_say_why(changes: dict[str, str], reason: str, excerpt: str) -> 
     assert reject == wanted
 
 
+TITLE = "A harbour gets its light"
+REPEATED = {
+    "equal": (TITLE, True),
+    "other case and marks": ("A HARBOUR gets its light!", True),
+    "with a date": ("A harbour gets its light (2024)", True),
+    "a sentence about it": (f"{TITLE}, the council said on Monday after a long debate.", False),
+    "part of a word": ("A harbour gets its lights", False),
+    "something else": ("By our reporter", False),
+}
+
+
+@pytest.mark.parametrize(("line", "gone"), REPEATED.values(), ids=REPEATED)
+def test_a_title_is_no_part_of_its_answer(line: str, gone: bool) -> None:
+    """A first line that repeats the title goes; a sentence that holds it stays."""
+    text = f"{line}\n\n{LEAD}"
+    made = document(title=TITLE, text=text, abstract=text)
+    for relation in ("title-body", "title-abstract"):
+        (pair,) = pairs_of(dataclasses.replace(made, text=text + " x"), relations=(relation,))
+        assert isinstance(pair, Pair)
+        assert pair.positive.startswith(LEAD if gone else text)
+
+
+def test_text_that_is_its_title_gives_no_pair() -> None:
+    """Where nothing is left, the reason says so."""
+    (reject,) = pairs_of(document(title=TITLE, text=f"{TITLE}."), relations=("title-body",))
+    assert isinstance(reject, Reject)
+    assert reject.reason == "title_is_text"
+
+
+def test_a_generic_title_gives_no_pair_at_all() -> None:
+    """Sections too are asked for by their title; other reasons come first."""
+    made = document()
+    found = list(document_pairs(made, PairConfig(), has_generic_title=True))
+    assert [r.reason for r in found if isinstance(r, Reject)] == ["generic_title"] * 3
+    assert len(found) == 3
+    short = document_pairs(document(text="Too short."), PairConfig(), has_generic_title=True)
+    assert "positive_too_short" in [r.reason for r in short if isinstance(r, Reject)]
+
+
 @pytest.mark.parametrize(
     ("script", "length", "taken"),
     [("Latin", 99, False), ("Latin", 100, True), ("Han", 32, False), ("Han", 33, True)],

@@ -7,6 +7,7 @@ Documents to expect: 21 of Wikipedia (20 towns and a long page with a hostile ti
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ def wiki_article(name: str, year: int) -> str:
     )
 
 
+def shuffled(text: str, seed: int) -> str:
+    """Return the words in another order: as long a text, which repeats nothing."""
+    words = text.split()
+    random.Random(seed).shuffle(words)
+    return " ".join(words)
+
+
 def wikipedia_pages() -> list[str]:
     names = [a["title"] for a in builders.articles("en", ARTICLES)]
     pages = [
@@ -68,7 +76,7 @@ def wikipedia_pages() -> list[str]:
     ]
     copy = builders.page_xml("Copy of Arhaven", wiki_article("Arhaven", 1801), 900)
     stub = builders.page_xml("Stub", "A stub.", 901)
-    parts = "\n\n".join(f"Part {i}. {builders.PARAGRAPH}" for i in range(8))
+    parts = "\n\n".join(f"Part {i}. {shuffled(builders.PARAGRAPH, i)}" for i in range(8))
     hostile = builders.page_xml(SCRIPT, f"{wiki_article('Scripthaven', 1950)}\n\n{parts}", 902)
     redirect = builders.page_xml("Old name", "#REDIRECT [[Armouth]]", 903)
     return [*pages, copy, stub, hostile, redirect, "<page><title>Broken</title><ns>0</page>\n"]

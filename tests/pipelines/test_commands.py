@@ -49,20 +49,21 @@ def test_a_long_summary_is_cut() -> None:
 def test_progress_follows_the_status_files(tmp_path: Path) -> None:
     """Bytes read make three quarters of the share; parts that are written the rest."""
     workspace = Workspace(str(tmp_path))
+    both = workspace, workspace
     splits = [Split(0, "a", 300), Split(0, "b", 100)]
-    assert curate.progress_state(workspace, splits) == State(0.0, 0, "0/2 files")
+    assert curate.progress_state(*both, splits) == State(0.0, 0, "0/2 files")
     tally = Tally(workspace, "extract", splits[0].element)
     tally.add("in", "wiki", count=30)
     tally.add("rejects", "too_short", "wiki", "en", count=9)
     tally.tick(0.5)
-    assert curate.progress_state(workspace, splits) == State(150 / 400 * 0.75, 30, "0/2 files")
+    assert curate.progress_state(*both, splits) == State(150 / 400 * 0.75, 30, "0/2 files")
     tally.finish()
     Tally(workspace, "extract", splits[1].element).finish()
-    assert curate.progress_state(workspace, splits) == State(0.75, 30, "2/2 files")
+    assert curate.progress_state(*both, splits) == State(0.75, 30, "2/2 files")
     Tally(workspace, "write-documents", "part").finish()
-    assert curate.progress_state(workspace, splits).share == pytest.approx(0.9)
+    assert curate.progress_state(*both, splits).share == pytest.approx(0.9)
     Tally(workspace, "write-pairs", "part").finish()
-    assert curate.progress_state(workspace, splits).share == pytest.approx(1.0)
+    assert curate.progress_state(*both, splits).share == pytest.approx(1.0)
 
 
 def test_curation_depends_on_files_config_and_thresholds(tmp_path: Path) -> None:
@@ -86,6 +87,36 @@ def test_curation_depends_on_files_config_and_thresholds(tmp_path: Path) -> None
     second = fingerprint()
     source.write_text("{} ")
     assert len({first, second, fingerprint()}) == 3
+
+
+def test_scores_depend_on_no_decision(tmp_path: Path) -> None:
+    """Keys that only decide leave the scored documents valid; all others do not."""
+    source, bounds, words = (tmp_path / name for name in ("a.jsonl", "bounds.toml", "words.toml"))
+    for path in (source, bounds, words):
+        path.write_text("")
+
+    def fingerprints(*overrides: str) -> tuple[str, str]:
+        config = load(None, [f"curation.sources=[{{kind='c4', path='{source}'}}]", *overrides])
+        return curate.extraction_for(config).fingerprint, curate.stage_for(config).fingerprint
+
+    scores, decided = fingerprints()
+    for decision in (
+        f"curation.thresholds={bounds}",
+        "curation.min_language_score=0.9",
+        "curation.pairs.max_title_frequency=3",
+        "curation.part_mb=3",
+        f"curation.sources=[{{kind='c4', path='{source}', priority=1}}]",
+    ):
+        assert fingerprints(decision)[0] == scores
+        assert fingerprints(decision)[1] != decided
+    for setting in (
+        "curation.mask_pii=true",
+        f"curation.word_lists={words}",
+        "curation.max_document_characters=9",
+        f"curation.sources=[{{kind='c4', path='{source}', sample=0.5}}]",
+    ):
+        assert fingerprints(setting)[0] != scores
+    assert fingerprints("curation.keep_scores=false") == (scores, decided)
 
 
 def test_a_missing_thresholds_file_is_an_error(tmp_path: Path) -> None:

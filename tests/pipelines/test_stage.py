@@ -145,14 +145,16 @@ def test_a_tally_is_visible_before_it_is_finished(tmp_path: Path) -> None:
     assert (status["share"], status["counts"]) == (0.25, {"in|wiki": 1})
     assert workspace.finished("extract", "a") is None
     assert total_counts([status]) == {}
-    tally.finish(["x.parquet"], {"name": "p"})
+    tally.finish([workspace.path("x.parquet")], {"name": "p"})
+    [stored] = workspace.statuses("extract")
+    assert stored["outputs"] == ["x.parquet"]  # from the root: the folder may move
     done = workspace.finished("extract", "a")
     assert done == {
         "element": "a",
         "done": True,
         "share": 1.0,
         "counts": {"in|wiki": 5},
-        "outputs": ["x.parquet"],
+        "outputs": [workspace.path("x.parquet")],
         "part": {"name": "p"},
     }
     Tally(workspace, "extract", "b").finish()
