@@ -17,10 +17,11 @@ from curation.draw import is_drawn
 from curation.filters import Thresholds, quality
 from curation.language import LanguageDetector, fits_script
 from curation.records import Document, Pair, Reject, Section, text_key
+from curation.redirects import Redirect, title_key
 from curation.sources import streams
-from curation.sources.raw import RawDocument, RawPair
+from curation.sources.raw import RawDocument, RawPair, RawRedirect
 
-Raw = RawDocument | RawPair | Reject
+Raw = RawDocument | RawPair | RawRedirect | Reject
 _CODE = re.compile(r"[A-Za-z]{2,8}(?:[-_@][A-Za-z0-9]{1,8})*")
 
 
@@ -180,13 +181,16 @@ class Cleaner:
                 custom = handle.read().decode()
         self._thresholds = Thresholds.load(custom)
 
-    def clean(self, raw: Raw, source: SourceConfig) -> Document | Pair | Reject | None:
+    def clean(self, raw: Raw, source: SourceConfig) -> Document | Pair | Redirect | Reject | None:
         """Return the record to keep or a reject; None for one that the sample leaves out."""
         code = language_code(raw.language)
         if isinstance(raw, Reject):
             raw.language = code
             return raw
         raw.language = code or None
+        if isinstance(raw, RawRedirect):
+            target = title_key(source.label, raw.language, raw.target)
+            return Redirect(raw.id, source.label, code, text.one_line(raw.title), target)
         if isinstance(raw, RawPair):
             pair = self._pair(raw, source)
             return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from curation.errors import ConfigError, check_range, unknown_name
@@ -24,6 +24,8 @@ class PairConfig:
     """Longer positives are cut here (about twice 8,192 tokens of English)."""
     max_query_characters: int = 300
     """Longer titles are rejected: they are sentences."""
+    redirects_per_document: int = 3
+    """Title-body pairs from redirects to an article, at most; 0 leaves redirects out."""
 
     def __post_init__(self) -> None:
         for relation in self.relations:
@@ -32,11 +34,20 @@ class PairConfig:
         check_range("curation.pairs.min_positive_characters", self.min_positive_characters, 1, 1e6)
         check_range("curation.pairs.max_positive_characters", self.max_positive_characters, 1, 1e8)
         check_range("curation.pairs.max_query_characters", self.max_query_characters, 1, 1e5)
+        check_range("curation.pairs.redirects_per_document", self.redirects_per_document, 0, 1000)
+
+    @property
+    def uses_redirects(self) -> bool:
+        """Tell whether redirects give pairs."""
+        return self.redirects_per_document > 0 and "title-body" in self.relations
 
 
-def document_pairs(document: Document, config: PairConfig) -> Iterator[Pair | Reject]:
+def document_pairs(
+    document: Document, config: PairConfig, alternative_titles: Sequence[str] = ()
+) -> Iterator[Pair | Reject]:
     """Yield the pairs of a document, or the reason why a possible pair was not taken."""
-    for relation, query, positive in _candidates(document, config.relations):
+    others = (("title-body", title, document.text) for title in alternative_titles)
+    for relation, query, positive in (*_candidates(document, config.relations), *others):
         reason = _reject_reason(query, positive, document, config)
         if reason:
             identity = f"{document.id}#{relation}"

@@ -1,7 +1,8 @@
 """`curate`: raw files → documents, pairs and rejects.
 
 1. extract   each file is read once; cleaned records are spilled as runs
-2. decide    thin keys of documents meet by id; older versions are marked
+2. decide    thin keys of documents meet by id; older versions are marked; redirects meet the
+             articles they point to by a hash of the title
 3. write     document parts gather their key range, drop duplicates, and give pairs
 4. pairs     pair parts gather theirs: buckets by length, sorted, duplicates dropped
 """
@@ -20,6 +21,7 @@ from curation import dedup, storage, tokens
 from curation.config import CurationConfig
 from curation.extract import Cleaner, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
+from curation.redirects import Redirect, TitleKey, document_title_key
 from curation.tokens import TokenCounter
 from pipelines.merges import (
     DocumentMergeSetup,
@@ -30,10 +32,12 @@ from pipelines.merges import (
     save_array,
 )
 from pipelines.parts import PartPlan, WriteParts, count_record
+from pipelines.redirects import JoinRedirects
 from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
 from pipelines.work import Tally, Workspace
 
 ID_SHARDS = 64
+SPILLED = ("documents", "pairs", "redirects", "titles", "rejects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +79,22 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         pipeline
         | "Splits" >> beam.Create(list_splits(job.config))
         | "Spread" >> beam.Reshuffle()
-        | "Extract"
-        >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects", main="ids")
+        | "Extract" >> beam.ParDo(Extract(job)).with_outputs(*SPILLED, main="ids")
     )
     drops = (
         extracted.ids
         | "Meet by id" >> beam.GroupByKey()
         | "Older versions" >> beam.Map(write_drops, job.workspace)
     )
+    joined = (extracted.redirects, extracted.titles) | "Alternative titles" >> JoinRedirects(
+        job.workspace, job.part_bytes
+    )
     documents = extracted.documents | "Documents" >> WriteParts(
         job.plan("documents", DOCUMENT),
         job.workspace,
         DocumentMergeSetup(job.config, job.tokenizer, job.workspace),
         spills=("pairs", "rejects"),
-        after=drops,
+        after=(drops, joined.joined) | "Decided" >> beam.Flatten(),
     )
     pairs = (
         (extracted.pairs, documents.pairs)
@@ -108,7 +114,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         )
     )
     _ = (
-        (extracted.rejects, documents.rejects, pairs.rejects)
+        (extracted.rejects, joined.rejects, documents.rejects, pairs.rejects)
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
     )
@@ -153,9 +159,14 @@ class Extract(beam.DoFn):  # type: ignore[misc]
             elif isinstance(record, Reject):
                 count_record(tally, "rejects", record)
                 spiller.add("rejects", record, len(record.excerpt))
+            elif isinstance(record, Redirect):
+                self._spill_redirect(record, spiller, tally)
             elif isinstance(record, Document):
                 thin.append(thin_row(record))
                 spiller.add("documents", record, len(record.text))
+                if source.kind == "wikipedia" and job.config.pairs.uses_redirects:
+                    title = TitleKey(document_title_key(record), thin[-1][1])
+                    spiller.add("titles", title, 0)
             else:
                 count_tokens([record], self._counter)
                 spiller.add("pairs", record, len(record.positive))
@@ -166,6 +177,12 @@ class Extract(beam.DoFn):  # type: ignore[misc]
             save_array(outputs[-1], np.array(thin, dedup.THIN_KEY))
         tally.finish(outputs)
         return outputs
+
+    def _spill_redirect(self, redirect: Redirect, spiller: Spiller, tally: Tally) -> None:
+        if self._job.config.pairs.uses_redirects:
+            spiller.add("redirects", redirect, len(redirect.title))
+        else:
+            tally.add("redirects_not_used", redirect.source)
 
 
 def thin_row(document: Document) -> tuple[int, int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,10 +14,12 @@ import xxhash
 
 from curation import dedup, storage
 from curation.config import CurationConfig
-from curation.pairs import document_pairs
-from curation.records import Reject, documents_from
+from curation.pairs import PairConfig, document_pairs
+from curation.records import Pair, Reject, documents_from
+from curation.redirects import alternative_titles, rejected
 from curation.runs import KEY
 from curation.tokens import TokenCounter
+from pipelines.redirects import Alternatives
 from pipelines.spill import count_tokens
 from pipelines.work import Workspace
 
@@ -53,7 +55,16 @@ class DocumentMergeSetup:
         """Load the tokenizer now, and the drops with the first part, when they are complete."""
         counter = TokenCounter(self.tokenizer)
         drops = cache(lambda: load_drops(self.workspace))
-        return lambda table: merge_documents(table, drops(), self.config, counter)
+        return lambda table: merge_documents(
+            table, drops(), self.config, counter, self._alternatives(table)
+        )
+
+    def _alternatives(self, table: pa.Table) -> Alternatives | None:
+        """Return the redirects to the documents of a sorted range."""
+        if not table.num_rows or not self.config.pairs.uses_redirects:
+            return None
+        keys = table[KEY].to_numpy()
+        return Alternatives(self.workspace, int(keys[0]), int(keys[-1]))
 
 
 def load_drops(workspace: Workspace) -> dedup.Array:
@@ -63,7 +74,11 @@ def load_drops(workspace: Workspace) -> dedup.Array:
 
 
 def merge_documents(
-    table: pa.Table, drops: dedup.Array, config: CurationConfig, counter: TokenCounter
+    table: pa.Table,
+    drops: dedup.Array,
+    config: CurationConfig,
+    counter: TokenCounter,
+    alternatives: Alternatives | None = None,
 ) -> Merged:
     """Drop older versions and exact duplicates of a sorted range; give pairs of the rest."""
     extras: list[tuple[str, Any, int]] = []
@@ -76,18 +91,34 @@ def merge_documents(
     kept, winner = dedup.first_of_equals(hashes, _ranks(table, config, "id"))
     winners = np.array(table["id"].to_pylist(), object)[winner]
     extras += _rejected(table.filter(pa.array(~kept)), "duplicate_text", winners[~kept])
-    table = table.filter(pa.array(kept)).drop_columns([KEY])
+    table = table.filter(pa.array(kept))
 
     pairs = []
-    for document in documents_from(table):
-        for item in document_pairs(document, config.pairs):
-            if isinstance(item, Reject):
-                extras.append(("rejects", item, len(item.excerpt)))
-            else:
-                pairs.append(item)
+    for item in _pairs_of(table, config.pairs, alternatives):
+        if isinstance(item, Reject):
+            extras.append(("rejects", item, len(item.excerpt)))
+        else:
+            pairs.append(item)
     count_tokens(pairs, counter)
     extras += [("pairs", pair, len(pair.positive)) for pair in pairs]
-    return table, extras
+    return table.drop_columns([KEY]), extras
+
+
+def _pairs_of(
+    table: pa.Table, config: PairConfig, alternatives: Alternatives | None
+) -> Iterator[Pair | Reject]:
+    """Yield the pairs of documents and of the redirects to them, and rejects of both."""
+    for key, document in zip(table[KEY].to_pylist(), documents_from(table), strict=True):
+        titles = []
+        redirects = alternatives.take(key, document) if alternatives else []
+        for title in alternative_titles(document, redirects, config.redirects_per_document):
+            if isinstance(title, Reject):
+                yield title
+            else:
+                titles.append(title)
+        yield from document_pairs(document, config, titles)
+    for redirect in alternatives.left() if alternatives else ():
+        yield rejected(redirect, "write", "redirect_to_dropped")
 
 
 def _ranks(table: pa.Table, config: CurationConfig, identity: str) -> list[tuple[object, ...]]:
