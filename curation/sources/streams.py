@@ -28,7 +28,7 @@ _ZSTD_SLICE = 64  # compressed bytes a step: a zstd block of 4 bytes may stand f
 
 @dataclass(slots=True)
 class Bounds:
-    """Where a split of a stream ends and where bytes were lost, in decompressed bytes from its start."""
+    """Where a split of a stream ends and where bytes were lost, in bytes of its content."""
 
     limit: int | None = None
     """What begins here or later belongs to the next split; None until the stream gets there."""
@@ -96,7 +96,7 @@ _CODECS: tuple[tuple[bytes, Callable[[], Any], Pieces], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A member (0: the file's first) that is `truncated` or `corrupt`, by its offset in the file."""
+    """A member that is `truncated` or `corrupt`, by its offset in the file."""
 
     offset: int
     kind: str

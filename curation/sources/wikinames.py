@@ -14,11 +14,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+_TALKED_ABOUT = ("user", "project", "wikipedia", "file", "image", "mediawiki", "template", "help",
+    "category", "portal", "module", "draft", "book", "timedtext")  # fmt: skip
 _CANONICAL = (
-    "talk|user|user talk|wikipedia|wikipedia talk|project|project talk|file talk|image talk|"
-    "mediawiki|mediawiki talk|template|template talk|help|help talk|category talk|portal|"
-    "portal talk|module|module talk|draft|draft talk|book|book talk|special|timedtext|wp"
-).split("|")
+    "talk",
+    "special",
+    "media",
+    "wp",
+    *_TALKED_ABOUT,
+    *(f"{n} talk" for n in _TALKED_ABOUT),
+)
 _FILE_NAMES = ("file", "image", "media")
 _REDIRECT_LINK = re.compile(r"\s*:?\s*\[\[\s*:?([^\[\]|\n]{1,300})(?:\|[^\[\]\n]*)?\]\]")
 
@@ -110,7 +115,7 @@ def redirect_target(text: str) -> str | None:
 @cache
 def namespaces(names: frozenset[str] = frozenset()) -> frozenset[str]:
     """Return the folded names of all namespaces but the articles', next to a dump's own ones."""
-    return frozenset({*_CANONICAL, *_FILE_NAMES, "category", *(fold(name) for name in names)})
+    return frozenset({*_CANONICAL, *(fold(name) for name in names)})
 
 
 def in_namespace(title: str, names: frozenset[str]) -> bool:

@@ -64,7 +64,7 @@ def read_articles(
     that begins inside a dump is given the dump's `head` and the `bounds` of its stream.
     """
     info = None if head is None else _site_info(head, declared)
-    for kind, block in _blocks(stream, bounds or Bounds(), head is not None):
+    for kind, block in _Blocks(stream, bounds or Bounds(), head is not None):
         if info is None:
             info = _site_info(block if kind == "head" else b"", declared)
         if kind == "page":
@@ -74,54 +74,67 @@ def read_articles(
             yield Reject(identity, "extract", kind, source, info.language)
 
 
-def _blocks(stream: IO[bytes], bounds: Bounds, head_done: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield ("head", bytes before the first page) once, then pages.
+class _Blocks:
+    """Iterates over a dump's ("head", bytes before the first page), then its pages.
 
     Too long and unfinished ones come as ("page_too_large" / "truncated_page", their beginning).
     """
-    buffer = bytearray()
-    base = 0  # of the buffer in the stream
-    chunk = b"-"
-    while chunk:  # once more at the end
-        chunk = stream.read(_CHUNK)
-        buffer += chunk
+
+    def __init__(self, stream: IO[bytes], bounds: Bounds, head_done: bool) -> None:
+        self._stream = stream
+        self._bounds = bounds
+        self._head_done = head_done
+        self._buffer = bytearray()
+        self._base = 0  # of the buffer in the stream
+        self._ended = False
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        chunk = b"-"
+        while chunk and not self._ended:
+            chunk = self._stream.read(_CHUNK)
+            self._buffer += chunk
+            yield from self._complete()
+            if len(self._buffer) > MAX_PAGE:
+                yield "page_too_large", bytes(self._buffer[:2000])
+                self._head_done = True
+                self._drop(len(self._buffer) - len(_OPEN) + 1)
+        if self._head_done and not self._ended and self._buffer.startswith(_OPEN):
+            yield "truncated_page", bytes(self._buffer[:2000])
+
+    def _complete(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what ends inside the buffer and drop it."""
         position = 0
-        while (begin := buffer.find(_OPEN, position)) >= 0:
-            if bounds.is_past(base + begin):
+        while (begin := self._buffer.find(_OPEN, position)) >= 0:
+            if self._bounds.is_past(self._base + begin):
+                self._ended = True
                 return
-            if not head_done:
-                yield "head", bytes(buffer[:begin])
-                head_done = True
-            kind, end = _page_end(buffer, begin)
+            if not self._head_done:
+                yield "head", bytes(self._buffer[:begin])
+                self._head_done = True
+            kind, position = self._end(begin)
             if not kind:
-                position = begin
-                break
-            if lost := bounds.first_break(base + begin, base + end):
-                kind, end = "truncated_page", lost - base  # its end lies behind a damage
-            yield kind, bytes(buffer[begin : end if kind == "page" else min(end, begin + 2000)])
-            position = end
-        else:
-            position = max(position, len(buffer) - len(_OPEN) + 1) if head_done else 0
-            if bounds.is_past(base + position):
+                self._drop(begin)
                 return
-        del buffer[:position]
-        base += position
-        if len(buffer) > MAX_PAGE:
-            yield "page_too_large", bytes(buffer[:2000])
-            head_done = True
-            base += len(buffer) - len(_OPEN) + 1
-            del buffer[: -len(_OPEN) + 1]
-    if head_done and buffer.startswith(_OPEN):
-        yield "truncated_page", bytes(buffer[:2000])
+            shown = position if kind == "page" else min(position, begin + 2000)
+            yield kind, bytes(self._buffer[begin:shown])
+        if self._head_done:
+            self._drop(max(position, len(self._buffer) - len(_OPEN) + 1))
+            self._ended = self._bounds.is_past(self._base)
 
+    def _end(self, begin: int) -> tuple[str, int]:
+        """Return ("page", its end); a page that was cut short does not take the next one along."""
+        following = self._buffer.find(_OPEN, begin + 1)
+        end = self._buffer.find(_CLOSE, begin, following if following >= 0 else len(self._buffer))
+        kind, end = ("page", end + len(_CLOSE)) if end >= 0 else ("truncated_page", following)
+        if end < 0:
+            return "", end
+        lost = self._bounds.first_break(self._base + begin, self._base + end)
+        return ("truncated_page", lost - self._base) if lost else (kind, end)
 
-def _page_end(buffer: bytearray, begin: int) -> tuple[str, int]:
-    """Return ("page", its end); a page that was cut short does not take the next one along."""
-    following = buffer.find(_OPEN, begin + 1)
-    end = buffer.find(_CLOSE, begin, following if following >= 0 else len(buffer))
-    if end >= 0:
-        return "page", end + len(_CLOSE)
-    return ("truncated_page", following) if following >= 0 else ("", -1)
+    def _drop(self, count: int) -> None:
+        count = max(0, count)
+        del self._buffer[:count]
+        self._base += count
 
 
 def _title_in(block: bytes) -> str:
@@ -161,7 +174,7 @@ def _page(
     target = wikinames.redirect_target(text)
     element = page.find("redirect")
     if target is not None or element is not None:
-        target = target or (element.get("title", "") if element is not None else "")
+        target = target or (element.get("title") if element is not None else "") or ""
         yield _redirect(RawRedirect(identity, title, target, info.language), info, source)
     else:
         yield _article(page, text, title, identity, info, source)

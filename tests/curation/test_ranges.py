@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def test_pages_that_lie_across_streams_are_read_once(
 ) -> None:
     """Parallel compressors cut anywhere: also inside a page's opening tag."""
     edges = sorted({0, *cuts, len(DUMP)})
-    parts = [DUMP[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [DUMP[a:b] for a, b in itertools.pairwise(edges)]
     path = tmp_path_factory.getbasetemp() / "across.xml.bz2"
     path.write_bytes(b"".join(bz2.compress(part) for part in parts))
     whole = records(path, 100)
