@@ -164,7 +164,7 @@ class SplitReader:
         head = None
         if self._split.start:
             with streams.open_stream(self._split.path) as beginning:
-                head = wikipedia.read_head(cast(IO[bytes], beginning))
+                head = wikipedia.read_head(cast("IO[bytes]", beginning))
         label, language = self._source.label, self._source.language
         return wikipedia.read_articles(stream, label, language, bounds, head)
 

@@ -10,6 +10,9 @@ import re
 
 from curation.sources.templates import HOLE
 
+ITEM = "\ue002"
+"""Begins the line of a list's item, until the lines are counted."""
+
 _PAIRS = dict(zip("(（[［「『“„«‹《〈【", ")）]］」』””»›》〉】", strict=True)) | {'"': '"'}
 _OPEN = frozenset("(（[［")
 _CLOSE = frozenset(")）]］")
@@ -17,13 +20,13 @@ _SEPARATORS = ",;:、،؛，；："
 _SPACE = " \t\u00a0\u2009\u202f"
 _ENDS = ".!?。！？।…"
 _DASHES = "–—-=/·•"
-_MARKS = "*#:; \t"
+_MARKS = f"*#:; \t{ITEM}"
 _INSIDE = rf"[\s{_SEPARATORS}{re.escape(_DASHES)}{HOLE}]*"
 _EMPTY = re.compile(rf"\({_INSIDE}\)|（{_INSIDE}）|[\[［]{_INSIDE}[\]］]")
 _AFTER_OPEN = re.compile(rf"([(（])[\s{_SEPARATORS}]+")
 _BEFORE_CLOSE = re.compile(rf"(?<![\s{_SEPARATORS}])[\s{_SEPARATORS}]++([)）])")
 _SPACES = re.compile(rf"[{_SPACE}]{{2,}}|[\t\u00a0\u2009\u202f]")
-_LINE_SPACES = re.compile(r" ?\n ?")
+_LINE_SPACES = re.compile(rf" ?\n ?(?:{ITEM} *(?=\n|$))?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 

@@ -90,6 +90,13 @@ def site_for(language: str, namespace_names: frozenset[str] = frozenset()) -> Si
     )
 
 
+@cache
+def all_categories() -> frozenset[str]:
+    """Return the folded names of the category namespace in all languages."""
+    found = (name for names in data("mediawiki.toml")["categories"].values() for name in names)
+    return frozenset({"category", *(fold(name) for name in found)})
+
+
 def _any_of(names: set[str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=lambda n: (-len(n), n)))
 

@@ -198,7 +198,7 @@ def _article(
     page: ET.Element, text: str, title: str, identity: str, info: SiteInfo, source: str
 ) -> RawDocument | Reject:
     blocks = wikitext.parse(text, info.site, title)
-    reason = pagetypes.reject_reason(title, text, info.site) if title and blocks else ""
+    reason = pagetypes.reject_reason(title, text, blocks, info.site) if title and blocks else ""
     if not title or not blocks:
         reason = "no_title" if not title else "no_text"
     if reason:

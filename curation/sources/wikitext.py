@@ -18,8 +18,8 @@ from functools import cache
 
 from curation.sources.formulas import readable
 from curation.sources.templates import HOLE, render_template
-from curation.sources.tidy import tidy
-from curation.sources.wikinames import Site, apparatus_headings, fold
+from curation.sources.tidy import ITEM, tidy
+from curation.sources.wikinames import Site, all_categories, apparatus_headings, fold
 from curation.text import unescape
 
 MAX_DEPTH = 48
@@ -50,7 +50,10 @@ _VARIANT = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
 _LEFTOVER_LINE = re.compile(
     r"^[ \t]*(?:(?:\{\||\|\}|\|-|\|).*|!.*(?:!!|\|).*|-{4,}.*)$", re.MULTILINE
 )
-_NAVIGATION = re.compile(r"^[^|\n]{1,60}(?: \| [^|\n]{1,40}){2,}$", re.MULTILINE)
+_NAVIGATION = re.compile(
+    r"^[^|\n]{1,60}(?:[ \u00a0]\|[ \u00a0][^|\n]{1,40}){2,}(?:[ \u00a0]\|)?$", re.MULTILINE
+)
+_HALF_LINK = re.compile(r"\[[^\[\]|\n]{1,80}\|([^\[\]|\n]{1,80})\]")
 _LIST_MARK = re.compile(r"^[*#:;][*#:; \t]*", re.MULTILINE)
 _LOOSE_HEADING = re.compile(r"^={2,6}[ \t]*|(?<![ \t=])[ \t]*+={2,6}$", re.MULTILINE)
 _BRACES = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||^[ ]*\|\}", re.MULTILINE)
@@ -60,9 +63,9 @@ _PROJECT_PREFIX = re.compile(
     r"[a-z]{2,3}|simple|wikt|wiktionary|commons|wikisource|wikiquote|wikibooks|wikinews|"
     r"wikiversity|species|wikispecies|meta|mw|incubator"
 )
-_NOTE = re.compile(r"[ \t]?\[(\d{1,3})\]")
+_NOTE = re.compile(r"[ \t\u00a0]?\[(\d{1,3})\]")
 _NOTE_EVIDENCE = re.compile(  # what no array index looks like
-    r"[.,;:!?।。”»)] ?\[\d{1,3}\]|\]\[\d{1,3}\]|[^\W\d\u0000-\u024f]\[\d{1,3}\]| \[\d{1,3}\][.,।]"
+    r"[.,;:!?।。”»)][ \u00a0]{0,2}\[\d{1,3}\]|\]\[\d{1,3}\]|[^\W\d\u0000-\u024f]\[\d{1,3}\]| \[\d{1,3}\][.,।]"
 )
 _COMMAS = re.compile(r"([,、，])(?: ?\1)+")
 _DOUBLED = re.compile(r"([\[\]{}'])\1+")
@@ -76,6 +79,8 @@ class Block:
     heading: str
     level: int
     text: str
+    listed: int = 0
+    """How many characters of the text are items of lists."""
 
 
 def parse(text: str, site: Site, title: str = "") -> list[Block]:
@@ -83,7 +88,7 @@ def parse(text: str, site: Site, title: str = "") -> list[Block]:
 
     Raises nothing: damaged markup costs its own text at most.
     """
-    for reserved in (HOLE, _MARK):
+    for reserved in (HOLE, ITEM, _MARK):
         if reserved in text:
             text = text.replace(reserved, "")
     flat = _render(_without_raw_tags(text), site, title)
@@ -95,8 +100,8 @@ def parse(text: str, site: Site, title: str = "") -> list[Block]:
 def _split(plain: str) -> Iterator[Block]:
     """Cut cleaned text at its headings; a dropped section takes its subsections along."""
     lead, *sections = plain.split(_MARK)
-    if body := lead.strip():
-        yield Block("", 0, body)
+    if lead.strip():
+        yield _block("", 0, lead)
     dropped = 0
     for section in sections:
         heading, _, body = section.partition("\n")
@@ -105,8 +110,14 @@ def _split(plain: str) -> Iterator[Block]:
             dropped = 0
         if not dropped and heading.rstrip(":").casefold() in apparatus_headings():
             dropped = level
-        if not dropped and (body := body.strip()):
-            yield Block(heading, level, body)
+        if not dropped and body.strip():
+            yield _block(heading, level, body)
+
+
+def _block(heading: str, level: int, body: str) -> Block:
+    items = [line for line in body.split("\n") if line.startswith(ITEM)] if ITEM in body else []
+    text = body.replace(ITEM, "").strip()
+    return Block(heading.replace(ITEM, ""), level, text, sum(map(len, items)) - len(items))
 
 
 def _without_raw_tags(text: str) -> str:
@@ -234,14 +245,17 @@ def _unprefixed(target: str, site: Site) -> str:
     """Return what [[:Category:X]] and [[:en:X]] name, without the prefix."""
     prefix, colon, name = target.partition(":")
     folded = fold(prefix)
-    if colon and (folded in site.dropped_prefixes or _PROJECT_PREFIX.fullmatch(folded)):
-        return name.strip()
-    return target.strip()
+    if colon and _PROJECT_PREFIX.fullmatch(folded):  # [[:de:Kategorie:X]]
+        prefix, _, rest = name.lstrip(": ").partition(":")
+        return (rest if rest and fold(prefix) in all_categories() else name).strip()
+    return (name if colon and folded in site.dropped_prefixes else target).strip()
 
 
 def _plain(text: str, site: Site) -> str:
     """Take the flat markup out of rendered text and tidy what removed pieces leave behind."""
-    text = _QUOTES.sub("", text)
+    text = _QUOTES.sub(_apostrophes, text)
+    if "|" in text:
+        text = _NAVIGATION.sub("", _HALF_LINK.sub(r"\1", text))
     if "//" in text:
         text = _EXTERNAL.sub(lambda m: m[1] or HOLE, text)
     if "-{" in text:
@@ -251,8 +265,15 @@ def _plain(text: str, site: Site) -> str:
     if "<" in text:
         text = _TAG.sub("", _BREAK.sub("\n", text))
     text = _without_residue(_unescaped(text), site)
-    text = _DOUBLED.sub(r"\1", _LIST_MARK.sub("", text))
+    text = _LIST_MARK.sub(lambda m: "" if m[0][0] == ":" else ITEM, text)
+    text = _DOUBLED.sub(r"\1", text)
     return _DOUBLED.sub(r"\1", tidy(text))  # what stood between two marks may just have gone
+
+
+def _apostrophes(run: re.Match[str]) -> str:
+    """Return the apostrophes that are text: of four one, of more than five all beyond."""
+    count = len(run[0])
+    return "'" if count == 4 else "'" * (count - 5)
 
 
 def _unescaped(text: str) -> str:
@@ -266,8 +287,6 @@ def _unescaped(text: str) -> str:
 def _without_residue(text: str, site: Site) -> str:
     """Drop lines that are no prose, and reference numbers that were pasted as text."""
     text = site.residue.sub("", text)
-    if " | " in text:
-        text = _NAVIGATION.sub("", text)
     if "==" in text:
         text = _LOOSE_HEADING.sub("", text)
     text = _COMMAS.sub(r"\1", text)
