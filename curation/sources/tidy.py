@@ -82,7 +82,7 @@ def _inline(before: str, after: str, spaced: bool) -> tuple[str, str]:
     mark = after[0]
     if mark in _SEPARATORS or mark in _ENDS:
         if before[-1] in _SEPARATORS and mark in _SEPARATORS:
-            after = after[1:].lstrip(_SPACE) if mark == before[-1] else after
+            after = after[1:] if mark == before[-1] else after
         elif before[-1] in _SEPARATORS and before[-1] != ":":
             before = before[:-1]
         return before, after
