@@ -48,13 +48,13 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _SWITCH = re.compile(r"__(?=[^\W_])\w{3,40}?__|＿＿\w{2,30}?＿＿")
 _VARIANT = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
 _LEFTOVER_LINE = re.compile(
-    r"^[ \t]*(?:(?:\{\||\|\}|\|-|\|).*|!.*(?:!!|\|).*|-{4,}.*)$", re.MULTILINE
+    r"^[ \t\u3000]*(?:(?:\{\||\|\}|\|-|\|).*|!.*(?:!!|\|).*|-{4,}.*)$", re.MULTILINE
 )
 _NAVIGATION = re.compile(
     r"^[^|\n]{1,60}(?:[ \u00a0]\|[ \u00a0][^|\n]{1,40}){2,}(?:[ \u00a0]\|)?$", re.MULTILINE
 )
 _HALF_LINK = re.compile(r"\[[^\[\]|\n]{1,80}\|([^\[\]|\n]{1,80})\]")
-_LIST_MARK = re.compile(r"^[*#:;][*#:; \t]*", re.MULTILINE)
+_LIST_MARK = re.compile(r"^[*#:;][*#:; \t]*|^[ \t\u00a0\u3000]{1,20}\*+[ \t]+", re.MULTILINE)
 _LOOSE_HEADING = re.compile(r"^={2,6}[ \t]*|(?<![ \t=])[ \t]*+={2,6}$", re.MULTILINE)
 _BRACES = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||^[ ]*\|\}", re.MULTILINE)
 _DISAMBIGUATION = re.compile(r"(?<!\s)\s*+\([^()]*+\)$")

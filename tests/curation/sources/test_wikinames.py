@@ -47,7 +47,9 @@ NAMES = {
 @pytest.mark.parametrize("code", NAMES)
 def test_names_of_well_known_wikis(code: str) -> None:
     """Codes of wikis find the words of their language."""
-    assert {wikinames.fold(name) for name in NAMES[code]} <= wikinames.site_for(code).dropped_prefixes
+    assert {wikinames.fold(name) for name in NAMES[code]} <= wikinames.site_for(
+        code
+    ).dropped_prefixes
 
 
 REDIRECTS = {
@@ -139,7 +141,13 @@ def test_the_files_hold_no_empty_words(name: str) -> None:
     assert all(word.strip() for word in found)
 
 
-TITLES = {"Talk:A": True, "user talk:B": True, "Wikipedia:C": True, "Star Trek: D": False, "E": False}
+TITLES = {
+    "Talk:A": True,
+    "user talk:B": True,
+    "Wikipedia:C": True,
+    "Star Trek: D": False,
+    "E": False,
+}
 
 
 @pytest.mark.parametrize("title", TITLES)

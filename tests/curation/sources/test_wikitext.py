@@ -44,7 +44,10 @@ LINKS = {
     "category": ("a\n[[Category:Rivers|Seine]]", "a"),
     "namespace in any case": ("a [[cAtEgOrY : Rivers]] b", "a b"),
     "interlanguage": ("a [[fr:Seine]] [[zh-min-nan:X]] b", "a b"),
-    "leading colon, other language": ("see [[:de:Kategorie:Fluss]], [[:en:Seine]]", "see Fluss, Seine"),
+    "leading colon, other language": (
+        "see [[:de:Kategorie:Fluss]], [[:en:Seine]]",
+        "see Fluss, Seine",
+    ),
     "leading colon and category": ("[[:Category:Rivers]]", "Rivers"),
     "half a link": ("the [Seine|river] runs", "the river runs"),
     "file never closed": ("[[File:x.jpg|thumb|a [[b]]\nText.", "Text."),
