@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
 import xxhash
@@ -19,27 +20,55 @@ from curation.sources.raw import RawDocument, RawSection
 MAX_JSON = 256 << 20  # one JSON value is parsed in memory
 
 
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """What stands where a row should, and why it is none.
+
+    Rejects are named by content, not by number: a split of a file does not know its rows' numbers.
+    """
+
+    reason: str
+    data: bytes = b""
+
+    def reject(self, source: str, language: str) -> Reject:
+        """Return the reject of this row."""
+        identity = f"{source}:row-{_key(self.data)}"
+        excerpt = self.data[:200].decode("utf-8", "replace")
+        return Reject(identity, "extract", self.reason, source, language, excerpt=excerpt)
+
+
+def _key(data: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(data)
+
+
 def read_documents(
-    stream: IO[bytes], source: str, declared: str | None, columns: Mapping[str, str]
+    stream: IO[bytes],
+    source: str,
+    declared: str | None,
+    columns: Mapping[str, str],
+    *,
+    lines: bool = False,
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per row.
 
     `columns` maps title, text, and optionally abstract, url, date, id and language to the row's
-    own field names.
+    own field names. `lines`: the stream is a part of a file of JSON lines.
     """
-    for number, row in enumerate(_rows(stream)):
-        if isinstance(row, str):
-            yield Reject(f"{source}:row-{number}", "extract", row, source, declared or "")
+    rows = _line_rows(read_lines(stream)) if lines else _rows(stream)
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row.reject(source, declared or "")
             continue
         values = {name: row.get(column) for name, column in columns.items()}
         title, text = values.get("title"), values.get("text")
         if not isinstance(title, str) or not isinstance(text, str):
             missing = "missing_title" if not isinstance(title, str) else "missing_text"
             value = ", ".join(map(str, row))[:200]
-            yield Reject(f"{source}:row-{number}", "extract", missing, source, value=value)
+            identity = f"{source}:row-{_key(json.dumps(row).encode())}"
+            yield Reject(identity, "extract", missing, source, value=value)
             continue
         content = f"{title}\n{text}".encode("utf-8", "replace")
-        key = str(values.get("id") or xxhash.xxh3_64_hexdigest(content))
+        key = str(values.get("id") or _key(content))
         yield RawDocument(
             id=f"{source}:{declared or 'und'}:{key}",
             title=title,
@@ -51,16 +80,20 @@ def read_documents(
         )
 
 
-def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
+def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | BadRow]:
     """Yield the objects of a JSON file, or the reason why a row is none."""
     first = _line(stream, MAX_JSON)
     second = _line(stream, MAX_JSON - len(first))
     if _is_one_value(first, second):
         yield from _objects(first + second + stream.read(MAX_JSON - len(first) - len(second)))
         return
-    for line in itertools.chain((first, second), read_lines(stream)):
+    yield from _line_rows(itertools.chain((first, second), read_lines(stream)))
+
+
+def _line_rows(lines: Iterable[bytes | None]) -> Iterator[dict[str, Any] | BadRow]:
+    for line in lines:
         if line is None:
-            yield "line_too_long"
+            yield BadRow("line_too_long")
         elif line.strip():
             yield from _objects(line)
 
@@ -86,7 +119,7 @@ def _value(data: bytes) -> Any:
         return "malformed_json"
 
 
-def _objects(data: bytes) -> Iterator[dict[str, Any] | str]:
+def _objects(data: bytes) -> Iterator[dict[str, Any] | BadRow]:
     """Yield the objects of one JSON value: itself, or those in an array or object of objects."""
     value = _value(data)
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
@@ -95,4 +128,4 @@ def _objects(data: bytes) -> Iterator[dict[str, Any] | str]:
         if isinstance(item, dict):
             yield item
         else:
-            yield item if item == "malformed_json" else "not_an_object"
+            yield BadRow("malformed_json" if item == "malformed_json" else "not_an_object", data)
