@@ -20,7 +20,7 @@ import pyarrow as pa
 from curation import storage
 from curation.config import CurationConfig
 from curation.errors import ConfigError, unknown_name
-from curation.language import base_code, fits_script
+from curation.language_codes import base_code, fits_script
 from curation.records import QUALITY
 
 SCORES = tuple(field.name for field in QUALITY)
@@ -187,10 +187,10 @@ class Decider:
         shown = table["language_score"].to_pylist()
         for row, declared in enumerate(table["declared_language"].to_pylist()):
             language, script = groups[row]
-            if declared is None and not sure[row]:
+            if language != declared and not sure[row]:  # not declared, or overruled
                 reasons[row], values[row] = "language_unsure", f"{language} {shown[row]:.2f}"
-            elif declared is not None and not self._fits(declared, script):
-                reasons[row], values[row] = "wrong_script", f"{declared} in {script}"
+            elif not self._fits(language, script):
+                reasons[row], values[row] = "wrong_script", f"{language} in {script}"
 
 
 def _matrix(table: pa.Table) -> Matrix:
