@@ -16,14 +16,20 @@ PER_OCTAVE = 4
 ZERO = -41
 """The logarithmic bin of zero and of all below 2^-10."""
 
-_WHOLE = ("characters", "words", "_tokens", "_size")  # ends of names of lengths and counts
+_WHOLE = (
+    "characters",
+    "words",
+    "masked",
+    "_tokens",
+    "_size",
+)  # ends of names of lengths and counts
 
 Bins = npt.NDArray[np.int64]
 
 
 def scale_of(measure: str) -> str:
     """Return unit or log: which bins a column is counted in, by its name alone."""
-    return "unit" if measure.endswith(("_share", "language_score")) else "log"
+    return "unit" if measure.endswith(("_share", "_word_ratio", "language_score")) else "log"
 
 
 def bins_of(values: npt.NDArray[Any], scale: str) -> Bins:

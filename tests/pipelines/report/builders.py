@@ -7,11 +7,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.filters import quality
-from curation.records import DOCUMENT, PAIR, REJECT, Document, Pair, Reject, text_key, to_table
+from curation.records import (
+    DOCUMENT,
+    PAIR,
+    QUALITY,
+    REJECT,
+    Document,
+    Pair,
+    Reject,
+    text_key,
+    to_table,
+)
 
 WORDS = ["river", "mill", "town", "sea", "hill", "lamp"]
 HOSTILE = '<script>alert("1")</script>&<img src=x onerror=y>'
+
+
+def _value(kind: pa.DataType, draw: random.Random) -> float:
+    return draw.randint(0, 3000) if pa.types.is_integer(kind) else draw.random()
 
 
 def documents(count: int) -> pa.Table:
@@ -22,7 +35,7 @@ def documents(count: int) -> pa.Table:
         document = Document(f"doc-{i}", f"source-{i % 2}", f"Title {i}", text)
         document.language = ("en", "fr", "ar")[i % 3]
         document.language_score = draw.random()
-        document.quality = quality(text, "Latin")
+        document.quality = {f.name: _value(f.type, draw) for f in QUALITY}
         document.text_hash = text_key(text)
         rows.append(document)
     return to_table(rows, DOCUMENT)
