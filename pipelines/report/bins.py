@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-UNIT_BINS = 20
-"""Scores and shares, 0..1, in steps of 0.05."""
+UNIT_BINS = 200
+"""Scores and shares, 0..1, in steps of 0.005."""
+NOTHING = -1
+"""The bin of a share that is zero: most texts have no such lines or words at all."""
 PER_OCTAVE = 4
 """Lengths and counts, on a logarithmic scale: four bins for each doubling."""
 ZERO = -41
@@ -35,7 +37,8 @@ def scale_of(measure: str) -> str:
 def bins_of(values: npt.NDArray[Any], scale: str) -> Bins:
     """Return the bin of each value; there must be no NaN."""
     if scale == "unit":
-        bins = np.clip(np.floor(values * UNIT_BINS + 1e-6), 0, UNIT_BINS - 1)
+        bins = np.clip(np.floor(values * UNIT_BINS + 1e-4), 0, UNIT_BINS - 1)  # columns are fp32
+        bins = np.where(values > 0, bins, NOTHING)
     else:
         positive = np.maximum(values.astype(np.float64), 2.0**-11)
         bins = np.maximum(np.floor(PER_OCTAVE * np.log2(positive) + 1e-9), ZERO)
@@ -46,7 +49,7 @@ def bins_of(values: npt.NDArray[Any], scale: str) -> Bins:
 def lower_edge(bin_: int, scale: str) -> float:
     """Return the value at which a bin begins."""
     if scale == "unit":
-        return bin_ / UNIT_BINS
+        return max(0, bin_) / UNIT_BINS
     return 0.0 if bin_ <= ZERO else 2.0 ** (bin_ / PER_OCTAVE)
 
 
@@ -65,7 +68,7 @@ def quantile(counts: Counter[int], share: float, measure: str) -> float:
     for bin_ in sorted(counts):
         if seen + counts[bin_] >= wanted:
             low, high = lower_edge(bin_, scale), lower_edge(bin_ + 1, scale)
-            if bin_ <= ZERO:
+            if bin_ <= (NOTHING if scale == "unit" else ZERO):
                 return 0.0
             if measure.endswith(_WHOLE) and high - low < 1:
                 return float(math.ceil(low - 1e-9))

@@ -13,25 +13,24 @@ _HEIGHT = 40.0
 _BAR, _STEP = 5, 6
 _MERGED = 2
 """Logarithmic bins drawn as one bar: two bars for each doubling."""
+UNIT_BARS = 20
+_NEARLY_ALL = 0.995
 _FEWEST = 8
 """Bars a chart has room for at least, so that one value is a bar and not a wall."""
 _LEAST = 0.6  # a bar that stands for anything can be seen
 
 
-def drawn(counts: Mapping[str, int], scale: str) -> dict[int, int]:
-    """Return the counts as they are drawn: by bin number, logarithmic bins by twos."""
-    width = 1 if scale == "unit" else _MERGED
+def drawn(counts: Mapping[str, int]) -> dict[int, int]:
+    """Return logarithmic bins as they are drawn: by twos."""
     found: dict[int, int] = {}
     for name, count in counts.items():
-        bin_ = int(name) // width
+        bin_ = int(name) // _MERGED
         found[bin_] = found.get(bin_, 0) + count
     return found
 
 
-def extent(charts: list[dict[int, int]], scale: str) -> tuple[int, int]:
+def extent(charts: list[dict[int, int]]) -> tuple[int, int]:
     """Return the first and last bar that charts side by side have in common."""
-    if scale == "unit":
-        return 0, bins.UNIT_BINS - 1
     filled = [bin_ for chart in charts for bin_ in chart if bin_ > bins.ZERO // _MERGED]
     first, last = (min(filled), max(filled)) if filled else (0, 0)
     return first, max(last, first + _FEWEST - 1)
@@ -57,10 +56,37 @@ def _bar(index: int, height: float) -> str:
     return f"M{index * _STEP} {_HEIGHT:g}v{-round(height, 1):g}h{_BAR}V{_HEIGHT:g}z"
 
 
-def bar_edges(first: int, last: int, scale: str) -> tuple[float, float]:
+def bar_edges(first: int, last: int) -> tuple[float, float]:
     """Return the values at which the first bar begins and the last one ends."""
-    width = 1 if scale == "unit" else _MERGED
-    return bins.lower_edge(first * width, scale), bins.lower_edge((last + 1) * width, scale)
+    return bins.lower_edge(first * _MERGED, "log"), bins.lower_edge((last + 1) * _MERGED, "log")
+
+
+def unit_bars(counts: Mapping[str, int]) -> tuple[dict[int, int], float, float]:
+    """Return twenty bars of shares, and the values at which the first begins and the last ends.
+
+    The axis is the shortest of 0 to 0.1, 0.2, 0.5 (or from there to 1) that holds nearly all rows;
+    the bar at its end holds the rest.
+    """
+    filled = {max(0, int(name)): 0 for name in counts}
+    for name, count in counts.items():
+        filled[max(0, int(name))] += count
+    low, high = _unit_axis(filled)
+    width = (high - low) // UNIT_BARS
+    bars: dict[int, int] = {}
+    for bin_, count in filled.items():
+        bar = min(max((bin_ - low) // width, 0), UNIT_BARS - 1)
+        bars[bar] = bars.get(bar, 0) + count
+    return bars, low / bins.UNIT_BINS, high / bins.UNIT_BINS
+
+
+def _unit_axis(filled: Counts) -> tuple[int, int]:
+    """Return the first bin of the axis and the one after its last."""
+    wanted = _NEARLY_ALL * sum(filled.values())
+    for span in (bins.UNIT_BINS // 10, bins.UNIT_BINS // 5, bins.UNIT_BINS // 2):
+        for low in (0, bins.UNIT_BINS - span):
+            if sum(n for bin_, n in filled.items() if low <= bin_ < low + span) >= wanted:
+                return low, low + span
+    return 0, bins.UNIT_BINS
 
 
 def meter(share: float) -> str:

@@ -84,7 +84,7 @@ def _relations(report: Report) -> str:
     }
     measures = ("query_tokens", "positive_tokens")
     ranges = {
-        m: charts.extent([_drawn(row) for (_, name), row in found.items() if name == m], "log")
+        m: charts.extent([_drawn(row) for (_, name), row in found.items() if name == m])
         for m in measures
     }
     cells = []
@@ -135,44 +135,48 @@ def _scores(report: Report) -> str:
             parts.append(f'<h3 class="part">{kind.capitalize()}</h3>')
             parts.append(grid(map(_score, rows), "grid small"))
     note = (
-        "Of what was kept. Shares and the language score run from 0 to 1; lengths and counts are "
-        "on a logarithmic axis."
+        "Of what was kept. The axis of a share or score ends where 99.5 % of the rows do, the last "
+        "bar holds the rest; lengths and counts are on a logarithmic axis."
     )
     return section("Lengths and scores", note, *parts)
 
 
 def _score(row: dict[str, Any]) -> str:
-    between = charts.extent([_drawn(row)], row["scale"])
-    return head(words(row["measure"]), "") + _chart(row, between, "")
+    title = head(words(row["measure"]), "")
+    if row["scale"] != "unit":
+        return title + _chart(row, charts.extent([_drawn(row)]), "")
+    bars, low, high = charts.unit_bars(row["bins"])
+    chart = charts.histogram(bars, 0, charts.UNIT_BARS - 1, _summary(row))
+    return title + chart + axis(rounded(low), f"median {rounded(row['median'])}", rounded(high))
 
 
 _BY_RELATION = ("query_tokens", "positive_tokens", "positive_characters")
 
 
 def _drawn(row: dict[str, Any]) -> dict[int, int]:
-    return charts.drawn(row["bins"], row["scale"])
+    return charts.drawn(row["bins"])
 
 
 def _chart(row: dict[str, Any], between: tuple[int, int], name: str) -> str:
     """Return a histogram with its axis: both ends, and the median in the middle."""
-    low, high = charts.bar_edges(*between, row["scale"])
+    low, high = charts.bar_edges(*between)
     middle = f"{name} · median {rounded(row['median'])}".removeprefix(" · ")
-    label = (
+    chart = charts.histogram(_drawn(row), *between, _summary(row))
+    return chart + axis(rounded(low), middle, rounded(high))
+
+
+def _summary(row: dict[str, Any]) -> str:
+    """Return a chart in words."""
+    return (
         f"{words(row['measure'])} of {number(row['rows'])} rows: 10 % below {rounded(row['p10'])}, "
         f"median {rounded(row['median'])}, 10 % above {rounded(row['p90'])}"
-    )
-    return charts.histogram(_drawn(row), *between, label) + axis(
-        rounded(low), middle, rounded(high)
     )
 
 
 def _languages(report: Report) -> str:
     rows = report["languages"]
     measures = ("characters", "positive_tokens")
-    ranges = {
-        m: charts.extent([charts.drawn(row[m], "log") for row in rows if row[m]], "log")
-        for m in measures
-    }
+    ranges = {m: charts.extent([charts.drawn(row[m]) for row in rows if row[m]]) for m in measures}
     cells = [_language(row, ranges) for row in rows if row["documents"] or row["pairs"]]
     rest = [row for row in rows if not (row["documents"] or row["pairs"])]
     note = (
@@ -186,8 +190,8 @@ def _languages(report: Report) -> str:
 def _language(row: dict[str, Any], ranges: dict[str, tuple[int, int]]) -> str:
     measure = "characters" if row["characters"] else "positive_tokens"
     unit = "characters" if row["characters"] else "tokens"
-    low, high = charts.bar_edges(*ranges[measure], "log")
-    counted = charts.drawn(row[measure], "log")
+    low, high = charts.bar_edges(*ranges[measure])
+    counted = charts.drawn(row[measure])
     label = f"length of {row['language'] or _OTHER} texts in {unit}"
     chart = charts.histogram(counted, *ranges[measure], label)
     pairs = sum(row["pairs"].values())

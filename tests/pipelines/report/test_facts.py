@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from curation.draw import rank
 from curation.records import PAIR
-from pipelines.report import bins
+from pipelines.report import bins, charts
 from pipelines.report.facts import SAMPLES, Facts, table_facts, total
 from tests.pipelines.report import builders
 
@@ -56,7 +56,7 @@ def test_every_quality_score_has_a_histogram() -> None:
     names = {f.name for f in TABLES["documents"].schema.field("quality").type}
     assert {f"documents|{name}||" for name in (*names, "language_score")} <= set(facts.counts)
     shares = facts.counts["documents|language_score||"]
-    assert set(shares) <= set(range(bins.UNIT_BINS))
+    assert set(shares) <= set(range(bins.NOTHING, bins.UNIT_BINS))
     assert shares.total() == 60
 
 
@@ -86,11 +86,11 @@ def test_an_empty_table_has_no_facts() -> None:
 @pytest.mark.parametrize(
     ("value", "scale", "expected"),
     [
-        (0.0, "unit", 0),
-        (0.05, "unit", 1),
-        (1.0, "unit", 19),
-        (7.0, "unit", 19),
-        (-1, "unit", 0),
+        (0.0, "unit", -1),
+        (0.05, "unit", 10),
+        (1.0, "unit", 199),
+        (7.0, "unit", 199),
+        (-1, "unit", -1),
         (0, "log", bins.ZERO),
         (1, "log", 0),
         (2, "log", 4),
@@ -99,7 +99,7 @@ def test_an_empty_table_has_no_facts() -> None:
     ],
 )
 def test_bins(value: float, scale: str, expected: int) -> None:
-    """Shares in twentieths, clipped; lengths in quarters of a doubling, zero apart."""
+    """Shares in two hundredths, clipped; lengths in quarters of a doubling; zero apart."""
     assert bins.bins_of(np.array([value]), scale).tolist() == [expected]
 
 
@@ -116,6 +116,27 @@ def test_a_quantile_is_within_its_bin(values: list[int], share: float) -> None:
 
 def test_a_quantile_of_shares_is_interpolated() -> None:
     """Halfway through the only bin filled; nothing counted is 0."""
-    assert bins.quantile(Counter({10: 4}), 0.5, "letter_share") == pytest.approx(0.525)
+    assert bins.quantile(Counter({100: 4}), 0.5, "letter_share") == pytest.approx(0.5025)
     assert bins.quantile(Counter(), 0.5, "letter_share") == 0.0
     assert bins.quantile(Counter({bins.ZERO: 3}), 0.5, "words") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("filled", "low", "high", "ends"),
+    [
+        ({bins.NOTHING: 90, 3: 10}, 0.0, 0.1, (90, 0)),
+        ({bins.NOTHING: 9990, 199: 1}, 0.0, 0.1, (9990, 1)),
+        ({199: 9, 185: 1}, 0.9, 1.0, (0, 9)),
+        ({0: 5, 199: 5}, 0.0, 1.0, (5, 5)),
+        ({60: 5, 99: 5}, 0.0, 0.5, (0, 5)),
+    ],
+    ids=["low", "outlier", "high", "both", "half"],
+)
+def test_the_axis_of_shares_fits_nearly_all(
+    filled: dict[int, int], low: float, high: float, ends: tuple[int, int]
+) -> None:
+    """The shortest axis is taken; no row is left out of the bars."""
+    found, *edges = charts.unit_bars({str(bin_): n for bin_, n in filled.items()})
+    assert edges == [low, high]
+    assert sum(found.values()) == sum(filled.values())
+    assert (found.get(0, 0), found.get(charts.UNIT_BARS - 1, 0)) == ends
