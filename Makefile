@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN = $(BIN)/python -m pipelines $@ --config $(CONFIG) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo curate synth mine-negatives train evaluate test check clean
+.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate test check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -14,6 +14,9 @@ demo: .venv/demo ## install, then curate, synth, mine, train and evaluate on sma
 	@$(RUN)
 
 curate: .venv/demo ## raw corpora -> documents, pairs
+	@$(RUN)
+
+filter-pairs: .venv/demo ## pairs -> those that an encoder finds consistent (optional: relevance.enabled)
 	@$(RUN)
 
 synth: .venv/demo ## documents -> questions written by an LLM

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from curation.errors import ConfigError, check_range, unknown_name
 from curation.records import Document, Pair, Reject
+from curation.shuffle import shuffled
 from curation.text import UNSPACED, WORD
 
 _RELATIONS = ("title-body", "title-abstract", "section")
@@ -30,6 +32,8 @@ class PairConfig:
     """Pairs kept of one host, chosen by hash, but for Wikipedia; 0: no limit."""
     redirects_per_document: int = 3
     """Title-body pairs from redirects to an article, at most; 0 leaves redirects out."""
+    segment_shuffle: float = 0.002
+    """Share of the positives over 100 characters whose segments change places (paper, A.1)."""
 
     def __post_init__(self) -> None:
         for relation in self.relations:
@@ -41,6 +45,7 @@ class PairConfig:
         check_range("curation.pairs.max_title_frequency", self.max_title_frequency, 0, 1e9)
         check_range("curation.pairs.max_pairs_per_domain", self.max_pairs_per_domain, 0, 1e9)
         check_range("curation.pairs.redirects_per_document", self.redirects_per_document, 0, 1000)
+        check_range("curation.pairs.segment_shuffle", self.segment_shuffle, 0.0, 1.0)
 
     @property
     def uses_redirects(self) -> bool:
@@ -65,7 +70,7 @@ def document_pairs(
             identity = f"{document.id}#{relation}"
             yield Reject(identity, "pairs", reason, document.source, document.language, query[:200])
             continue
-        yield Pair(
+        pair = Pair(
             query=query,
             positive=positive[: config.max_positive_characters],
             relation=relation,
@@ -74,6 +79,15 @@ def document_pairs(
             source=document.source,
             document_id=document.id,
         )
+        yield with_shuffled_segments(pair, config.segment_shuffle)
+
+
+def with_shuffled_segments(pair: Pair, share: float) -> Pair:
+    """Shuffle the segments of a drawn pair's positive; its id stays that of the text in order."""
+    text = shuffled(pair.positive, pair.id, share)
+    if text == pair.positive:
+        return pair
+    return dataclasses.replace(pair, positive=text, segments_shuffled=True)
 
 
 def _candidates(document: Document, relations: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:

@@ -73,6 +73,7 @@ class Pair:
     document_id: str = ""
     query_tokens: int = 0
     positive_tokens: int = 0
+    segments_shuffled: bool = False
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -243,6 +244,7 @@ _PAIR_FIELDS = (
     ("document_id", pa.string()),
     ("query_tokens", pa.int32()),
     ("positive_tokens", pa.int32()),
+    ("segments_shuffled", pa.bool_()),
 )
 PAIR = _schema(*_PAIR_FIELDS)
 QUESTION = _schema(

@@ -26,6 +26,15 @@ COMMANDS = {
             "(in buckets by token length) and OUT/rejects/curate with a reason for each row."
         ),
     ),
+    "filter-pairs": (
+        "pipelines.commands.filter_pairs",
+        "pairs → those whose positive an encoder ranks among the best for its query (optional)",
+        (
+            "With relevance.enabled: ranks each positive of OUT/pairs for its query in a random\n"
+            "pool and writes OUT/pair-ranks, OUT/consistent-pairs (rank, score as columns) and\n"
+            "OUT/rejects/filter-pairs. Later stages then read these pairs instead of all."
+        ),
+    ),
     "synth": (
         "pipelines.commands.synth",
         "documents → questions written by an LLM, checked",

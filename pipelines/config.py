@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from curation.config import CurationConfig
 from curation.errors import ConfigError, check_range, unknown_name
+from curation.relevance import RelevanceConfig
 from curation.splits import SplitConfig
 from curation.synthesis.config import SynthesisConfig
 from mining.config import MiningConfig
@@ -108,6 +109,8 @@ class RunConfig:
     """Which documents are held out for evaluation."""
     curation: CurationConfig = field(default_factory=CurationConfig)
     """make curate"""
+    relevance: RelevanceConfig = field(default_factory=RelevanceConfig)
+    """make filter-pairs"""
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     """make synth"""
     mining: MiningConfig = field(default_factory=MiningConfig)

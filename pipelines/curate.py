@@ -63,6 +63,7 @@ class CurateJob(StoredJob):
             part_bytes=self.part_bytes,
             spill_bytes=self.part_bytes,
             description=self.descriptions[self.directory(kind)],
+            reported=True,
             **options,
         )
 

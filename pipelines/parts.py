@@ -17,6 +17,7 @@ from curation import manifest, runs, storage
 from curation.records import Reject
 from curation.runs import Histogram, KeyRange, Span
 from pipelines.compact import MOST, Compact
+from pipelines.report.facts import table_facts
 from pipelines.spill import Spiller, earlier_runs
 from pipelines.stored import Stored, store
 from pipelines.work import Tally, Workspace
@@ -44,6 +45,8 @@ class PartPlan:
     boundaries: tuple[int, ...] = ()
     spill_bytes: int = 64 << 20
     row_group_rows: int = 4096
+    reported: bool = False
+    """Whether the report shows lengths, scores and samples of this kind."""
 
 
 class AddHistograms(beam.CombineFn):  # type: ignore[misc]
@@ -166,6 +169,9 @@ class WritePart(beam.DoFn):  # type: ignore[misc]
             spiller.add(kind, record, size)
         spiller.flush()
         count_table(tally, plan.kind, table)
+        if plan.reported:
+            facts = table_facts(plan.kind, table).to_json()
+            self._workspace.write_facts(step, label, facts)
         part = None
         if table.num_rows:
             path = storage.join(plan.directory, name)
@@ -192,4 +198,8 @@ def count_table(tally: Tally, kind: str, table: pa.Table) -> None:
     counts = table.group_by(labels).aggregate([([], "count_all")]).to_pylist()
     for row in counts:
         tally.add(kind, *(str(row[label]) for label in labels), count=row["count_all"])
+    if "segments_shuffled" in table.column_names:
+        drawn = table.filter(table["segments_shuffled"])["relation"].value_counts().to_pylist()
+        for row in drawn:
+            tally.add("shuffled", str(row["values"]), count=row["counts"])
     beam.metrics.Metrics.counter("written", kind).inc(table.num_rows)

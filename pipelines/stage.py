@@ -15,6 +15,7 @@ from pipelines.work import Workspace
 
 NEXT = {
     "curate": "make synth",
+    "filter-pairs": "make synth",
     "synth": "make mine-negatives",
     "mine-negatives": "make train",
     "train": "make evaluate",
@@ -96,10 +97,12 @@ class Stage:
             if not manifest.is_complete(directory, self.fingerprint):  # else a killed run's work
                 manifest.begin(directory, self.fingerprint)
 
-    def finish(self, read: str, wrote: str, counts: Counter[str] | None = None) -> None:
+    def finish(
+        self, read: str, wrote: str, counts: Counter[str] | None = None, following: str = ""
+    ) -> None:
         """Print the summary: what was read and written, rejects by reason, what to run next."""
         elapsed = duration(time.monotonic() - self.started)
-        following = NEXT[self.name]
+        following = following or NEXT[self.name]
         hint = f"; next: {following}" if following else ""
         say(f"{self.name}: read {read}; wrote {wrote} to {self.out} in {elapsed}{hint}")
         rejects = reject_counts(counts or Counter())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,15 @@ class Workspace:
         """Return all statuses of a step, finished or not."""
         paths = storage.list_files(self.path("status", step), ".json")
         return [storage.read_json(path) for path in paths]
+
+    def write_facts(self, step: str, element: str, facts: dict[str, Any]) -> None:
+        """Store what an element tells the report: not in its status, which is read all the time."""
+        storage.write_json(self.path("facts", step, f"{element}.json"), facts)
+
+    def facts(self, step: str) -> Iterator[dict[str, Any]]:
+        """Yield the facts of a step's elements one by one."""
+        for path in storage.list_files(self.path("facts", step), ".json"):
+            yield storage.read_json(path)
 
 
 @dataclass(slots=True)

@@ -15,7 +15,9 @@ from curation.filters import load_thresholds
 from curation.phrases import load_word_lists, word_list_files
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
-from pipelines.stage import Stage, label_counts
+from pipelines.report import card
+from pipelines.report import curate as report
+from pipelines.stage import Stage, label_counts, reject_counts
 from pipelines.terminal import Progress, State, say, table
 from pipelines.work import Watch, Workspace, total_counts
 
@@ -129,7 +131,8 @@ def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -
         has_run = runner.run(pipeline)
     if not has_run:
         return
-    finish(stage, extraction.workspace, splits)
+    following = "make filter-pairs" if config.relevance.enabled else ""
+    finish(stage, extraction.workspace, splits, following)
     settle_scores(extraction, config.curation.keep_scores)
     require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
 
@@ -158,24 +161,40 @@ def progress_state(
         share += STEPS[step] * (1.0 if _is_past(statuses, step) else 0.0)
     items = sum(n for s in extracted for k, n in s["counts"].items() if k.startswith("in|"))
     done = sum(s["done"] for s in extracted)
-    return State(share, items, f"{done}/{len(splits)} splits")
+    remark = f"{done}/{len(splits)} splits{rejected_so_far(statuses)}"
+    return State(share, items, remark)
 
 
-def _is_past(statuses: dict[str, list[dict[str, object]]], step: str) -> bool:
+def rejected_so_far(statuses: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the most frequent reasons with their counts, of finished elements and open ones."""
+    counts: Counter[str] = Counter()
+    for status in (s for listed in statuses.values() for s in listed):
+        counts.update(reject_counts(status["counts"]))
+    if not counts:
+        return ""
+    first = sorted(counts, key=lambda reason: (-counts[reason], reason))[:_REASONS_SHOWN]
+    more = ", …" if len(counts) > len(first) else ""
+    listed = ", ".join(f"{reason} {counts[reason]:,}" for reason in first)
+    return f"  rejected {counts.total():,}: {listed}{more}"
+
+
+def _is_past(statuses: dict[str, list[dict[str, Any]]], step: str) -> bool:
     """Tell whether a step is over: something of it is done and nothing is open."""
     return bool(statuses[step]) and all(status["done"] for status in statuses[step])
 
 
-def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None:
-    """Store the counts and print the summary."""
+def finish(
+    stage: Stage, extraction: Workspace, splits: Sequence[Split], following: str = ""
+) -> None:
+    """Write the report and the card, and print the summary."""
     workspace = stage.workspace
     read = total_counts(extraction.statuses("extract"))
-    steps = ("join-redirects", "write-documents", "write-pairs")
-    counts = read + sum((total_counts(workspace.statuses(step)) for step in steps), Counter())
-    storage.write_json(
-        storage.join(stage.out, "reports/curate.json"),
-        {"fingerprint": stage.fingerprint, "counts": dict(counts)},
-    )
+    counts = Counter(read)
+    for step in ("join-redirects", "write-documents", "write-pairs"):
+        written = total_counts(workspace.statuses(step))
+        counts.update({k: n for k, n in written.items() if not k.startswith("in|")})
+    report.write(stage, counts)
+    card.write(stage.out)
     say(summary_table(counts))
     records = sum(n for _, n in label_counts(read, "in"))
     documents = sum(n for _, n in label_counts(counts, "documents"))
@@ -184,6 +203,7 @@ def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None
         f"{records:,} records from {len({split.path for split in splits})} files",
         f"{documents:,} documents and {pairs:,} pairs",
         counts,
+        following,
     )
 
 
@@ -212,3 +232,4 @@ def summary_table(counts: Counter[str]) -> str:
 
 _COLUMNS = ("documents", "pairs", "rejects")
 _MOST_ROWS = 40
+_REASONS_SHOWN = 3

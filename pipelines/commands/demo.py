@@ -9,7 +9,7 @@ from pipelines.cli import COMMANDS
 from pipelines.commands.common import read_config
 from pipelines.terminal import duration, say
 
-STAGES = ("curate", "synth", "mine-negatives", "train", "evaluate")
+STAGES = ("curate", "filter-pairs", "synth", "mine-negatives", "train", "evaluate")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -19,14 +19,15 @@ def main(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     if config is None:
         return 0
+    stages = [s for s in STAGES if s != "filter-pairs" or config.relevance.enabled]
     if arguments.dry_run:
-        say(f"would run {', '.join(STAGES)} on {arguments.config} and write to {config.out}")
+        say(f"would run {', '.join(stages)} on {arguments.config} and write to {config.out}")
         return 0
     times = {}
-    for stage in STAGES:
+    for stage in stages:
         started = time.monotonic()
         options = argparse.Namespace(**{**vars(arguments), "command": stage})
-        if stage in ("train", "evaluate"):
+        if stage in ("filter-pairs", "train", "evaluate"):
             options.beam = []
         import_module(COMMANDS[stage][0]).main(options)
         times[stage] = time.monotonic() - started

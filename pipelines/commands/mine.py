@@ -46,7 +46,10 @@ def input_manifests(config: RunConfig) -> dict[str, dict[str, Any]]:
     if any(relation.startswith("question-") for relation in relations):
         wanted["questions"] = "make synth"
     if any(not relation.startswith("question-") for relation in relations):
-        wanted["pairs"] = "make curate"
+        filtered = config.relevance.enabled
+        wanted |= (
+            {"consistent-pairs": "make filter-pairs"} if filtered else {"pairs": "make curate"}
+        )
     return {
         name: manifest.read(storage.join(config.out, name), command)
         for name, command in wanted.items()

@@ -14,6 +14,7 @@ from curation.errors import ConfigError, InputError
 from curation.synthesis.config import SynthesisConfig
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
+from pipelines.report import card
 from pipelines.stage import Stage, label_counts
 from pipelines.terminal import Progress, say
 from pipelines.work import total_counts
@@ -228,6 +229,8 @@ def finish(stage: Stage, usage: Counter[str]) -> None:
         storage.join(stage.out, "reports/synth.json"),
         {"fingerprint": stage.fingerprint, "counts": dict(counts), "usage": dict(usage)},
     )
+    if storage.exists(storage.join(stage.out, "reports/curate.json")):
+        card.write(stage.out)
     asked = sum(n for _, n in label_counts(counts, "samples"))
     kept = {
         relation: n

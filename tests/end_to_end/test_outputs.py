@@ -180,7 +180,7 @@ def test_nothing_is_left_over(finished: Run) -> None:
     assert {path.name.partition("-")[0] for path in finished.out.iterdir()} == {
         "scores",
         *("documents", "pairs", "rejects", "questions", "responses"),
-        *("training", "model", "metrics", "reports"),
+        *("training", "model", "metrics", "reports", "README.md"),
     }
 
 
@@ -261,3 +261,26 @@ def test_hostile_text_stays_data(finished: Run) -> None:
     assert "<script>" not in printed
     for path in (finished.out / "reports").iterdir():
         assert "\\u001b" not in path.read_text()
+        assert "\x1b" not in path.read_text()
+    page = (finished.out / "reports/curate.html").read_text()
+    assert "<script" not in page
+
+
+def test_the_report_counts_what_was_written(finished: Run) -> None:
+    """Rows by source and language are those of the folders; histograms count every row."""
+    report = json.loads((finished.out / "reports/curate.json").read_text())
+    rows = {name: rows_of(finished.out / name) for name in ("documents", "pairs")}
+    rejects = Counter(row["reason"] for row in rows_of(finished.out / "rejects/curate"))
+    assert report["totals"]["documents"] == len(rows["documents"])
+    assert report["totals"]["pairs"] == len(rows["pairs"])
+    assert {row["reason"]: row["rejects"] for row in report["reasons"]} == rejects
+    counted = {(h["kind"], h["measure"], h["relation"]): h["rows"] for h in report["histograms"]}
+    assert counted["documents", "language_score", ""] == len(rows["documents"])
+    assert counted["pairs", "positive_tokens", ""] == len(rows["pairs"])
+    spoken = {row["language"]: row["documents"] for row in report["languages"]}
+    assert {language: n for language, n in spoken.items() if n} == {"en": 25, "fr": 22, "es": 20}
+    shown = {row["id"] for group in report["samples"]["pairs"] for row in group["rows"]}
+    assert shown <= {row["id"] for row in rows["pairs"]}
+    card = (finished.out / "README.md").read_text()
+    assert '- config_name: "pairs"' in card
+    assert '- config_name: "questions"' in card

@@ -106,6 +106,8 @@ def test_two_workers_write_the_same_bytes(finished: Run, tmp_path: Path) -> None
     result = run("curate", "--config", finished.config, "--out", out, "--set", "runner.workers=2")
     assert result.code == 0, result.err
     assert curated(out) == curated(finished.out)
+    for name in ("reports/curate.json", "reports/curate.html"):
+        assert (out / name).read_bytes() == (finished.out / name).read_bytes(), name
     assert leftovers(out) == []
 
 

@@ -56,14 +56,34 @@ def test_progress_follows_the_status_files(tmp_path: Path) -> None:
     tally.add("in", "wiki", count=30)
     tally.add("rejects", "too_short", "wiki", "en", count=9)
     tally.tick(0.5)
-    assert curate.progress_state(*both, splits) == State(150 / 400 * 0.75, 30, "0/2 splits")
+    rejected = "  rejected 9: too_short 9"
+    expected = State(150 / 400 * 0.75, 30, f"0/2 splits{rejected}")
+    assert curate.progress_state(*both, splits) == expected
     tally.finish()
     Tally(workspace, "extract", splits[1].element).finish()
-    assert curate.progress_state(*both, splits) == State(0.75, 30, "2/2 splits")
+    assert curate.progress_state(*both, splits) == State(0.75, 30, f"2/2 splits{rejected}")
     Tally(workspace, "write-documents", "part").finish()
     assert curate.progress_state(*both, splits).share == pytest.approx(0.9)
     Tally(workspace, "write-pairs", "part").finish()
     assert curate.progress_state(*both, splits).share == pytest.approx(1.0)
+
+
+def test_progress_names_the_most_frequent_reasons(tmp_path: Path) -> None:
+    """Rejects of all steps add up, finished or not; beyond three reasons the rest is hinted at."""
+    workspace, splits = Workspace(str(tmp_path)), [Split(0, "a", 300)]
+    extract = Tally(workspace, "extract", splits[0].element)
+    for reason, count in (("too_short", 1200), ("no_title", 30), ("fuzzy", 2)):
+        extract.add("rejects", reason, "wiki", "en", count=count)
+    extract.tick(0.5)
+    shown = curate.progress_state(workspace, workspace, splits).remark
+    assert shown == "0/1 splits  rejected 1,232: too_short 1,200, no_title 30, fuzzy 2"
+    written = Tally(workspace, "write-pairs", "part")
+    written.add("rejects", "duplicate_pair", "wiki", "en", count=31)
+    written.finish()
+    shown = curate.progress_state(workspace, workspace, splits).remark
+    assert shown == (
+        "0/1 splits  rejected 1,263: too_short 1,200, duplicate_pair 31, no_title 30, …"
+    )
 
 
 def test_curation_depends_on_files_config_and_thresholds(tmp_path: Path) -> None:

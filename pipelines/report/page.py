@@ -1,0 +1,244 @@
+"""The report as one self-contained HTML page: no script, no request, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipelines.report import charts
+from pipelines.report.markup import (
+    axis,
+    escape,
+    grid,
+    head,
+    number,
+    rounded,
+    section,
+    share,
+    table,
+    words,
+)
+from pipelines.report.reading import reading
+from pipelines.report.style import STYLE
+
+Report = dict[str, Any]
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_REASONS_IN_CELL = 3
+_OTHER = "not identified"
+
+
+def page(report: Report) -> str:
+    """Return the page of a report as `assemble` made it."""
+    title = f"Curation of {report['name']}"
+    body = "".join(
+        (
+            _top(report, title),
+            _sources(report),
+            _relations(report),
+            _rejects(report),
+            _scores(report),
+            _languages(report),
+            reading(report["samples"]),
+            _foot(report),
+        )
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<body><main>{body}</main></body></html>\n"
+    )
+
+
+def _top(report: Report, title: str) -> str:
+    totals = report["totals"]
+    shown = ("records", "documents", "pairs", "languages", "rejects")
+    names = {"records": "records read", "rejects": "rejected", "languages": "languages"}
+    cells = "".join(
+        f"<div><dt>{names.get(name, name)}</dt><dd>{number(totals[name])}</dd></div>"
+        for name in shown
+    )
+    return (
+        f'<header><h1 dir="auto">{escape(title)}</h1>'
+        '<p class="sub">What was read, kept and rejected, and why.</p></header>'
+        f'<dl class="totals">{cells}</dl>\n'
+    )
+
+
+def _sources(report: Report) -> str:
+    columns = ("records", "documents", "pairs", "rejects")
+    rows = [[row["source"], *(row[c] for c in columns)] for row in report["sources"]]
+    header = ("source", "records", "documents", "pairs", "rejected")
+    note = "The bar shows pairs. A record may give several pairs, and several rejects."
+    return section("Sources", note, table(header, rows, 3))
+
+
+def _relations(report: Report) -> str:
+    found = {
+        (row["relation"], row["measure"]): row
+        for row in report["histograms"]
+        if row["kind"] == "pairs" and row["relation"]
+    }
+    measures = ("query_tokens", "positive_tokens")
+    ranges = {
+        m: charts.extent([_drawn(row) for (_, name), row in found.items() if name == m])
+        for m in measures
+    }
+    cells = []
+    for row in report["relations"]:
+        hists = "".join(
+            _chart(found[row["relation"], m], ranges[m], words(m))
+            for m in measures
+            if (row["relation"], m) in found
+        )
+        remark = f"{number(row['pairs'])} pairs"
+        cells.append(head(row["relation"], remark) + hists + _shuffled(row))
+    note = (
+        "Length of both sides in tokens of the configured tokenizer, on a logarithmic axis that "
+        "all relations share."
+    )
+    return section("Pairs by relation", note, grid(cells))
+
+
+def _shuffled(row: dict[str, Any]) -> str:
+    if not row["shuffled_pairs"]:
+        return ""
+    shuffled = f"{number(row['shuffled_pairs'])} with segments shuffled"
+    return f'<p class="axis"><span>{shuffled}</span></p>'
+
+
+def _rejects(report: Report) -> str:
+    whole = report["totals"]["rejects"]
+    rows = [
+        [words(row["reason"]), row["rejects"], share(row["rejects"], whole)]
+        for row in report["reasons"]
+    ]
+    note = "Every row that was dropped, under the reason that decided it."
+    return section(
+        "Rejected", note, table(("reason", "rejected", "share"), rows, 1) if rows else ""
+    )
+
+
+def _scores(report: Report) -> str:
+    shown = [
+        row
+        for row in report["histograms"]
+        if not row["relation"] and not (row["kind"] == "pairs" and row["measure"] in _BY_RELATION)
+    ]
+    parts = []
+    for kind in ("documents", "pairs"):
+        rows = [row for row in shown if row["kind"] == kind]
+        if rows:
+            parts.append(f'<h3 class="part">{kind.capitalize()}</h3>')
+            parts.append(grid(map(_score, rows), "grid small"))
+    note = (
+        "Of what was kept. The axis of a share or score ends where 99.5 % of the rows do, the last "
+        "bar holds the rest; lengths and counts are on a logarithmic axis."
+    )
+    return section("Lengths and scores", note, *parts)
+
+
+def _score(row: dict[str, Any]) -> str:
+    title = head(words(row["measure"]), "")
+    if row["scale"] != "unit":
+        return title + _chart(row, charts.extent([_drawn(row)]), "")
+    bars, low, high = charts.unit_bars(row["bins"])
+    chart = charts.histogram(bars, 0, charts.UNIT_BARS - 1, _summary(row))
+    return title + chart + axis(rounded(low), f"median {rounded(row['median'])}", rounded(high))
+
+
+_BY_RELATION = ("query_tokens", "positive_tokens", "positive_characters")
+
+
+def _drawn(row: dict[str, Any]) -> dict[int, int]:
+    return charts.drawn(row["bins"])
+
+
+def _chart(row: dict[str, Any], between: tuple[int, int], name: str) -> str:
+    """Return a histogram with its axis: both ends, and the median in the middle."""
+    low, high = charts.bar_edges(*between)
+    middle = f"{name} · median {rounded(row['median'])}".removeprefix(" · ")
+    chart = charts.histogram(_drawn(row), *between, _summary(row))
+    return chart + axis(rounded(low), middle, rounded(high))
+
+
+def _summary(row: dict[str, Any]) -> str:
+    """Return a chart in words."""
+    return (
+        f"{words(row['measure'])} of {number(row['rows'])} rows: 10 % below {rounded(row['p10'])}, "
+        f"median {rounded(row['median'])}, 10 % above {rounded(row['p90'])}"
+    )
+
+
+def _languages(report: Report) -> str:
+    rows = report["languages"]
+    measures = ("characters", "positive_tokens")
+    ranges = {m: charts.extent([charts.drawn(row[m]) for row in rows if row[m]]) for m in measures}
+    cells = [_language(row, ranges) for row in rows if row["documents"] or row["pairs"]]
+    rest = [row for row in rows if not (row["documents"] or row["pairs"])]
+    note = (
+        "Largest first. The chart shows the length of the documents in characters or, where a "
+        "language has pairs only, of the positives in tokens; all charts share one logarithmic "
+        "axis each."
+    )
+    return section("Languages", note, grid(cells, "grid small"), _only_rejected(rest))
+
+
+def _language(row: dict[str, Any], ranges: dict[str, tuple[int, int]]) -> str:
+    measure = "characters" if row["characters"] else "positive_tokens"
+    unit = "characters" if row["characters"] else "tokens"
+    low, high = charts.bar_edges(*ranges[measure])
+    counted = charts.drawn(row[measure])
+    label = f"length of {row['language'] or _OTHER} texts in {unit}"
+    chart = charts.histogram(counted, *ranges[measure], label)
+    pairs = sum(row["pairs"].values())
+    remark = f"{number(pairs)} pairs" if pairs else f"{number(row['documents'])} documents"
+    return (
+        head(row["language"] or _OTHER, remark)
+        + chart
+        + axis(rounded(low), unit, rounded(high))
+        + _counts(row)
+    )
+
+
+def _counts(row: dict[str, Any]) -> str:
+    kept = {"documents": row["documents"]} if row["documents"] else {}
+    lines = [_line(name, count, "") for name, count in (kept | _largest(row["pairs"])).items()]
+    whole = sum(row["rejects"].values())
+    if whole:
+        lines.append(_line("rejected", whole, "r gap"))
+        reasons = list(_largest(row["rejects"]).items())
+        lines += [_line(words(r), count, "r") for r, count in reasons[:_REASONS_IN_CELL]]
+        rest = sum(count for _, count in reasons[_REASONS_IN_CELL:])
+        lines += [_line("other reasons", rest, "r")] if rest else []
+    return f'<dl class="rows">{"".join(lines)}</dl>'
+
+
+def _largest(sizes: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _line(name: str, count: int, kind: str) -> str:
+    opening = f'<div class="{kind}">' if kind else "<div>"
+    return f'{opening}<dt title="{escape(name)}">{escape(name)}</dt><dd>{number(count)}</dd></div>'
+
+
+def _only_rejected(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    listed = ", ".join(
+        f"{row['language'] or _OTHER} {number(sum(row['rejects'].values()))}"
+        for row in sorted(rows, key=lambda row: -sum(row["rejects"].values()))
+    )
+    return f'<p class="note rest">Nothing kept, only rejected: {escape(listed)}.</p>'
+
+
+def _foot(report: Report) -> str:
+    versions = ", ".join(f"{name} {v}" for name, v in sorted(report["versions"].items()))
+    return (
+        f"<footer>The same facts for programs: curate.json. Fingerprint "
+        f"{escape(report['fingerprint'])}; {escape(versions)}.</footer>"
+    )
