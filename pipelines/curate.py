@@ -29,7 +29,7 @@ from pipelines.decide import StoreShards, ThinKeys, read_hosts
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.redirects import JoinRedirects
-from pipelines.spill import Spiller, count_tokens, earlier_runs
+from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
 from pipelines.stored import Elements, StoredJob, store
 from pipelines.work import Tally, Workspace
 
