@@ -30,7 +30,7 @@ from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.redirects import JoinRedirects
 from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
-from pipelines.stored import Elements, StoredJob
+from pipelines.stored import Elements, StoredJob, store
 from pipelines.work import Tally, Workspace
 
 SPILLED = ("documents", "pairs", "redirects", "titles", "rejects")
@@ -81,7 +81,8 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         | "Extract" >> beam.ParDo(Extract(job)).with_outputs(*SPILLED)
     )
     config, workspace = job.config, job.workspace
-    keys = extracted.documents | "Decide" >> beam.ParDo(ThinKeys(config)).with_outputs(
+    stored = store(workspace, "config", config)
+    keys = extracted.documents | "Decide" >> beam.ParDo(ThinKeys(stored)).with_outputs(
         "titles", main="ids"
     )
     drops = keys.ids | "Older versions" >> StoreShards("drops", workspace, dedup.older_versions)

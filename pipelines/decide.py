@@ -19,6 +19,7 @@ from curation.config import CurationConfig
 from curation.filters import Decider
 from curation.runs import KEY, Run
 from pipelines.merges import id_hash, save_array
+from pipelines.stored import Stored
 from pipelines.work import Workspace
 
 SHARDS = 64
@@ -34,11 +35,12 @@ class ThinKeys(beam.DoFn):  # type: ignore[misc]
     Of documents that pass their thresholds only. Reads their columns, never their text.
     """
 
-    def __init__(self, config: CurationConfig) -> None:
-        self._config = config
+    def __init__(self, config: Stored[CurationConfig]) -> None:
+        self._stored = config
 
     def setup(self) -> None:
         """Load the thresholds."""
+        self._config = self._stored.load()
         self._decider = Decider(self._config)
 
     def process(self, run: Run) -> Iterator[Any]:

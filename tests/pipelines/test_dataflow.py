@@ -50,6 +50,7 @@ def curate_job(folder: Path, count: int) -> Build:
     job = curate.CurateJob(
         config=CurationConfig(sources=sources),
         tokenizer="gs://bucket/encoder",
+        extraction=Workspace(str(folder / "scores")),
         workspace=Workspace(str(folder / "work")),
         out=str(folder / "out"),
         descriptions={output: {"inputs": inputs} for output in curate_command.OUTPUTS},

@@ -17,6 +17,7 @@ from curation.records import DOCUMENT, HOST, Document, HostKey, text_key, to_tab
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
 from pipelines.merges import id_hash, load_shards
 from pipelines.spill import document_keys, host_keys
+from pipelines.stored import store
 from pipelines.work import Workspace
 from tests.builders import PARAGRAPH
 
@@ -34,7 +35,7 @@ def write_documents(folder: Path, texts: list[str], titles: list[str]) -> runs.R
 
 def thin(run: runs.Run, config: CurationConfig) -> tuple[dedup.Array, caps.Array]:
     """Return the version keys and the title keys of a run."""
-    step = ThinKeys(config)
+    step = ThinKeys(store(Workspace(str(Path(run.path).parent)), "config", config))
     step.setup()
     ids, titles = [np.empty(0, dedup.THIN_KEY)], [np.empty(0, caps.TITLE_KEY)]
     for item in step.process(run):
