@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from curation import manifest, storage
+from curation import contamination, manifest, storage
 from curation.config import DECISIONS
 from curation.errors import ConfigError, InputError
 from curation.extract import Split, list_splits
@@ -75,13 +75,15 @@ def stage_for(config: RunConfig) -> Stage:
     """Return the stage with all that the result depends on."""
     settings = to_dict(config.curation)
     del settings["keep_scores"]
-    thresholds = [config.curation.thresholds] if config.curation.thresholds else []
+    files = [config.curation.thresholds] if config.curation.thresholds else []
+    for folder in config.curation.decontamination.sets:
+        files += contamination.files_of(folder)
     return Stage(
         name="curate",
         out=config.out,
         outputs=OUTPUTS,
         config={"curation": settings, "encoder": config.model.encoder},
-        inputs=[*extraction_for(config).inputs, *_describe(thresholds)],
+        inputs=[*extraction_for(config).inputs, *_describe(files)],
     )
 
 
@@ -162,7 +164,7 @@ def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None
     read = total_counts(extraction.statuses("extract"))
     counts = read + sum(
         (total_counts(workspace.statuses(f"write-{kind}")) for kind in ("documents", "pairs")),
-        Counter(),
+        total_counts(workspace.statuses("near-duplicates")),
     )
     storage.write_json(
         storage.join(stage.out, "reports/curate.json"),
