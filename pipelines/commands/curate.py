@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from curation import manifest, storage
+from curation import contamination, manifest, storage
 from curation.config import DECISIONS
 from curation.errors import ConfigError, InputError
 from curation.extract import Split, list_splits
@@ -87,13 +87,15 @@ def stage_for(config: RunConfig) -> Stage:
     """Return the stage with all that the result depends on."""
     settings = to_dict(config.curation)
     del settings["keep_scores"]
-    thresholds = [config.curation.thresholds] if config.curation.thresholds else []
+    files = [config.curation.thresholds] if config.curation.thresholds else []
+    for folder in config.curation.decontamination.sets:
+        files += contamination.files_of(folder)
     return Stage(
         name="curate",
         out=config.out,
         outputs=OUTPUTS,
         config={"curation": settings, "encoder": config.model.encoder},
-        inputs=[*extraction_for(config).inputs, *_describe(thresholds)],
+        inputs=[*extraction_for(config).inputs, *_describe(files)],
     )
 
 
@@ -190,7 +192,7 @@ def finish(
     workspace = stage.workspace
     read = total_counts(extraction.statuses("extract"))
     counts = Counter(read)
-    for step in ("join-redirects", "write-documents", "write-pairs"):
+    for step in ("join-redirects", "near-duplicates", "write-documents", "write-pairs"):
         written = total_counts(workspace.statuses(step))
         counts.update({k: n for k, n in written.items() if not k.startswith("in|")})
     report.write(stage, counts)
