@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import tarfile
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import text
+from curation.cleanup import Characters
+from curation.mojibake import repaired
+
+
+def misread(written: str, code_page: str) -> str:
+    """Return text as it looks when its UTF-8 is decoded in another code page."""
+    return written.encode().decode(code_page)
+
 
 NORMALISED = {
     "composed": ("e\u0301", "é"),
@@ -16,9 +27,37 @@ NORMALISED = {
     "compatibility forms stay": ("ﬁ ² Ａ", "ﬁ ² Ａ"),
     "windows line ends": ("a\r\nb\rc", "a\nb\nc"),
     "line separator": ("a\u2028b", "a\nb"),
-    "control characters": ("a\x00b\x07\x1b[0m\x7f\x9fc", "ab[0mc"),
+    "control characters": ("a\x00b\x07\x1b[0m\x7f\x81c", "ab[0mc"),
     "zero width and soft hyphen": ("a\u200bb\u2060c\u00add\ufeffe", "abcde"),
     "joiners stay": ("می\u200cخواهم क\u094d\u200dष", "می\u200cخواهم क\u094d\u200dष"),
+    "windows controls": ("it\x92s \x93so\x94", "it’s “so”"),
+    "form feed and line tabulation": ("a\x0cb\x0bc", "a\nb\nc"),
+    "paragraph separator": ("a\u2029b", "a\nb"),
+    "direction marks": ("\u200eabc\u200f \u061cd", "abc d"),
+    "non-characters": ("a\ufdd0b\uffffc\U0001fffed\U0010ffff", "abcd"),
+    "tags": ("a\U000e0041\U000e007fb", "ab"),
+    "fillers": ("가\u3164나", "가나"),
+    "joiners elsewhere go": ("ab\u200dc \u200cd е\u200dж 漢\u200c字", "abc d еж 漢字"),
+    "joiners at a word's end": ("ल\u094d\u200d ത\u0d4d\u200c", "ल\u094d\u200d ത\u0d4d\u200c"),
+    "one joiner is enough": ("می\u200c\u200cخواهم", "می\u200cخواهم"),
+    "emoji keep their joiner": ("👩\u200d🚀 ❤\ufe0f\u200d🔥", "👩\u200d🚀 ❤\ufe0f\u200d🔥"),
+    "arabic forms": ("\ufefb \ufee3\ufeae\ufea3\ufe92\ufe8e", "لا مرحبا"),
+    "arabic phrase": ("\ufdfa", "\ufdfa"),
+    "hangul with a final": ("\u1112\u1161\u11ab\u1100\u1173\u11af", "한글"),
+    "marks in order": ("a\u0301\u0323 b", "ạ\u0301 b"),
+    "composition exclusions": ("\u0958", "\u0915\u093c"),
+    "a decomposed word among others": (
+        "naïve cafe\u0301 ici\nnai\u0308ve",
+        "naïve café ici\nnaïve",
+    ),
+    "many kinds at once": ("\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0ea", "a"),
+    "mojibake": (misread("Größe", "latin-1"), "Größe"),
+    "windows mojibake": (misread("it’s a café", "cp1252"), "it’s a café"),
+    "cyrillic mojibake": (misread("Привет, как дела?", "cp1251"), "Привет, как дела?"),
+    "mojibake in one line": (f"Größe\n{misread('Größe – Weg', 'latin-1')}", "Größe\nGröße – Weg"),
+    "twice": (misread(misread("Größe", "latin-1"), "latin-1"), "Größe"),
+    "mojibake parted": ("cafÃ\u200b© olÃ\u200b©", "café olé"),
+    "not mojibake": ("SÃO PAULO «À» ÂGE Ã", "SÃO PAULO «À» ÂGE Ã"),
     "bidi overrides": ("\u202eabc\u202c \u2066d\u2069", "abc d"),
     "lone surrogates": ("a\ud800b\udfff", "a\ufffdb\ufffd"),
     "spaces": (" a \t\u00a0\u3000 b\u2009c ", "a b c"),
@@ -37,7 +76,13 @@ def test_normalise(raw: str, expected: str) -> None:
 
 
 ANY_TEXT = st.text(
-    st.characters() | st.sampled_from("\u200b\u200d\u0301\ufeff\r\n \t\u00a0\x00\u1161\u1100\u202e")
+    st.characters()
+    | st.sampled_from("\u200b\u200d\u0301\u0323\ufeff\r\n \t\u00a0\x00\x9f\u1161\u1100\u202e\u2029")
+    | st.sampled_from("Ã©Â¶â€™\x80ÐÑ\x93ßРС‚\ufefb\ufee3\u200c\u094d")
+)
+FORBIDDEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\xa0\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff\ufb50-\ufd3d\ufe70-\ufefc\ud800-\udfff]"
 )
 
 
@@ -49,7 +94,42 @@ def test_normalising_twice_changes_nothing(raw: str) -> None:
     assert text.normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
     assert once.encode().decode() == once
-    assert not any(run in once for run in ("  ", "\n\n\n", " \n", "\n ", "\r", "\x00"))
+    assert not any(run in once for run in ("  ", "\n\n\n", " \n", "\n "))
+    assert not FORBIDDEN.search(once)
+
+
+@given(st.text(st.characters(max_codepoint=0x10FFFF, exclude_categories=["Cs"]), max_size=30))
+@settings(deadline=None, max_examples=200)
+def test_words_are_composed_as_a_whole_text_is(raw: str) -> None:
+    """NFC by the word is NFC of all, where nothing else is to be done."""
+    found = Characters(raw)
+    assert text._composed(found) == unicodedata.normalize("NFC", raw)
+
+
+def test_clean_text_is_not_repaired(real_data: Path) -> None:
+    """The first 60 kB of each of NTREX's translations: not one line is taken for mojibake."""
+    with tarfile.open(real_data / "parallel" / "NTREX-128.tar.xz") as archive:
+        members = [member for member in archive if "newstest2019-" in member.name]
+        starts = [archive.extractfile(member).read(60_000) for member in members]  # type: ignore[union-attr]
+    texts = [start.decode("utf-8", "ignore") for start in starts]
+    assert len(texts) == 129
+    for translation in texts:
+        assert repaired(translation) == translation
+
+
+def test_misread_text_is_repaired_in_any_language(real_data: Path) -> None:
+    """Lines read as Latin-1 come back, whatever their language."""
+    right = wrong = 0
+    with tarfile.open(real_data / "parallel" / "NTREX-128.tar.xz") as archive:
+        for member in archive:
+            if "newstest2019-" not in member.name:
+                continue
+            lines = archive.extractfile(member).read().decode().splitlines()[:5]  # type: ignore[union-attr]
+            for line in filter(lambda line: not line.isascii(), lines):
+                same = text.normalise(misread(line, "latin-1")) == text.normalise(line)
+                right, wrong = right + same, wrong + (not same)
+    assert right > 400
+    assert wrong < 0.05 * right
 
 
 @given(ANY_TEXT, ANY_TEXT)
