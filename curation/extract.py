@@ -15,7 +15,8 @@ import xxhash
 from curation import pii, ranges, storage, text
 from curation.config import CurationConfig, SourceConfig
 from curation.draw import is_drawn
-from curation.language import LanguageDetector, fits_script
+from curation.language import LanguageDetector
+from curation.language_codes import fits_script
 from curation.phrases import load_word_lists
 from curation.quality import fill_scores
 from curation.records import Document, Pair, Reject, Section, text_key

@@ -20,7 +20,7 @@ import pyarrow as pa
 from curation import storage
 from curation.config import CurationConfig
 from curation.errors import ConfigError, unknown_name
-from curation.language import base_code, fits_script
+from curation.language_codes import base_code, fits_script
 from curation.records import QUALITY
 
 SCORES = tuple(field.name for field in QUALITY)

@@ -17,7 +17,7 @@ from curation.errors import ConfigError, InputError
 from curation.records import SCHEMA_VERSION
 
 MANIFEST, SUCCESS, STARTED = "manifest.json", "_SUCCESS", "_STARTED"
-_LIBRARIES = ("langdetect", "py3langid", "pyarrow", "resiliparse", "tokenizers", "torch")
+_LIBRARIES = ("ftfy", "py3langid", "pyarrow", "pycld2", "resiliparse", "tokenizers", "torch")
 
 
 def versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ import xxhash
 from curation import storage
 from curation.characters import Hashes
 from curation.errors import ConfigError
-from curation.language import base_code
+from curation.language_codes import base_code
 from curation.words import Ints, Words, split_words
 
 _SIEVE_BITS = 16  # 64 KB of flags, which stay in the cache, spare most words the search

@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from curation.language import LanguageDetector, base_code, fits_script
+from curation.language import LanguageDetector
+from curation.language_codes import base_code, fits_script
 from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.prompts import Language
 from curation.text import UNSPACED, dominant_script, one_line
 
 _LABEL = re.compile(r"^(?:\W*(?:\d{1,2}[.):](?!\d)|Q(?:uestion)?\s*\d*\s*:))\s*", re.IGNORECASE)
 _MARKS = "?؟？;"
+_SURE = 0.9  # probability from which 97 % of sentences of 120 languages are what was said
 _JUDGED_FROM = 20  # shorter questions are not told apart by the engines
 _MOST_REPEATS = 3
 
@@ -100,7 +102,7 @@ def wrong_language(question: str, script: str, language: str, detector: Language
         return ""
     verdict = detector.detect(question)
     is_other = base_code(language) != verdict.language
-    return verdict.language if is_other and verdict.agreement and verdict.score > 0.5 else ""
+    return verdict.language if is_other and verdict.score >= _SURE else ""
 
 
 def copied_share(question: str, paragraph: str) -> float:

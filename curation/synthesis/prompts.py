@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from curation.language import base_code
+from curation.language_codes import base_code
 
 _FALLBACK = "en"
 

@@ -150,7 +150,7 @@ def test_content_digest_sees_content_alone(tmp_path: Path) -> None:
 def test_versions_name_what_decides_the_output() -> None:
     """Each library has a version; one that is not installed counts as source."""
     found = manifest.versions()
-    libraries = {"langdetect", "py3langid", "pyarrow", "resiliparse", "tokenizers", "torch"}
+    libraries = {"ftfy", "py3langid", "pyarrow", "pycld2", "resiliparse", "tokenizers", "torch"}
     assert set(found) == {"threefold", "schema"} | libraries
     assert found["schema"] == "1"
     assert found["pyarrow"].split(".")[0].isdigit()

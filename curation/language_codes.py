@@ -1,0 +1,62 @@
+"""One code for each language, the scripts it is written in, and its close relatives."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("curation").joinpath(name).read_text(encoding="utf-8"))
+
+
+@cache
+def _one_code() -> dict[str, str]:
+    tables = _table("language_codes.toml")
+    codes: dict[str, str] = dict(tables["wikis"])
+    for code, others in tables["codes"].items():
+        codes |= dict.fromkeys(others.split(), code)
+    return codes
+
+
+@cache
+def base_code(language: str) -> str:
+    """Return the code without script or region, in the form the engines use."""
+    whole = language.replace("_", "-").lower()
+    codes = _one_code()
+    if whole in codes:
+        return codes[whole]
+    code = whole.partition("-")[0]
+    return codes.get(code, code)
+
+
+@cache
+def _scripts() -> dict[str, frozenset[str]]:
+    by_language: dict[str, set[str]] = {}
+    for script, languages in _table("scripts.toml")["languages"].items():
+        for language in languages.split():
+            by_language.setdefault(language, set()).add(script)
+    return {language: frozenset(scripts) for language, scripts in by_language.items()}
+
+
+@cache
+def fits_script(language: str, script: str) -> bool:
+    """Tell whether a language may be written in a script; unknown languages fit any."""
+    known = _scripts().get(base_code(language))
+    return known is None or not script or script in known
+
+
+@cache
+def _group_of() -> dict[str, str]:
+    groups = _table("language_codes.toml")["related"]
+    return {language: name for name, members in groups.items() for language in members.split()}
+
+
+def are_related(one: str, other: str) -> bool:
+    """Tell whether two languages are so close that identifiers take one for the other."""
+    groups = _group_of()
+    first, second = base_code(one), base_code(other)
+    return first == second or groups.get(first, first) == groups.get(second, second)
