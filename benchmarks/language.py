@@ -66,10 +66,12 @@ def read_samples(archive: Path, sentences: int, pieces: int) -> Samples:
     return dict(samples)
 
 
-def engines() -> Iterator[tuple[str, Engine]]:
-    """Yield (name and version, text → code) of every engine installed."""
+def engines(only: str) -> Iterator[tuple[str, Engine]]:
+    """Yield (name and version, text → code) of every engine installed, or of one."""
     detector = LanguageDetector()
     yield "ours", lambda text: detector.detect(text).language
+    if only == "ours":
+        return
     for package, build in (
         ("py3langid", _py3langid),
         ("pycld2", _pycld2),
@@ -140,9 +142,9 @@ def accuracies(engine: Engine, samples: Samples) -> tuple[dict[tuple[str, str], 
     return found, number / (time.process_time() - start)
 
 
-def compare(samples: Samples) -> None:
+def compare(samples: Samples, only: str) -> None:
     results, rates = {}, {}
-    for name, engine in engines():
+    for name, engine in engines(only):
         results[name], rates[name] = accuracies(engine, samples)
         print(f"{name}: {rates[name]:.0f} texts a second of CPU", flush=True)
     print(f"\n{len(samples)} languages; accuracy by sentence, and by 250 characters\n")
@@ -201,10 +203,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sentences", type=int, default=200, help="drawn of each file")
     parser.add_argument("--chunks", type=int, default=150, help="drawn of each file")
+    parser.add_argument("--only", choices=["ours"], default="", help="leave the peers out")
     options = parser.parse_args()
     archive = Path(os.environ["THREEFOLD_DATA"]) / "parallel" / "NTREX-128.tar.xz"
     samples = read_samples(archive, options.sentences, options.chunks)
-    compare(samples)
+    compare(samples, options.only)
     calibrate(samples)
     for length in LENGTHS:
         declare(samples, length)

@@ -18,7 +18,7 @@ from curation.language_codes import are_related, base_code, fits_script
 from curation.language_engines import Cld2, Langid, Profiles
 
 _SAMPLE = 1000  # characters CLD2 and the script count see
-_LANGID_SAMPLE = 300  # py3langid costs ten times CLD2, and is right by then if ever
+_LANGID_BYTES = 400  # of UTF-8: py3langid costs ten times CLD2, and is right by then if ever
 _CONVINCED = 0.8  # py3langid's share from which its agreement with CLD2 needs no third opinion
 _DECLARED = 5.0  # nats by which another language must lead the declared one: 150 to 1
 _DECLARED_IN_OTHER_SCRIPT = 1.0
@@ -96,7 +96,7 @@ class LanguageDetector:
 
     def _evidence(self, sample: str, script: str, declared: str) -> Evidence:
         """Ask the engines, and the profiles unless the engines agree and the source too."""
-        shares = self._langid.shares(sample[:_LANGID_SAMPLE], script)
+        shares = self._langid.shares(_first_bytes(sample), script)
         evidence = Evidence(len(sample), shares, self._cld2.shares(sample, script), {})
         first, second = evidence.named
         if first == second and shares.get(first, 0) >= _CONVINCED and declared in ("", first):
@@ -145,6 +145,10 @@ class LanguageDetector:
         named = zip(known, evidence.named, strict=True)
         answers = [first == language for languages, first in named if language in languages]
         return bool(answers) and all(answers)
+
+
+def _first_bytes(sample: str) -> str:
+    return sample.encode("utf-8", "replace")[:_LANGID_BYTES].decode("utf-8", "ignore")
 
 
 def probability(logits: dict[str, float], language: str) -> float:
