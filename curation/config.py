@@ -71,7 +71,7 @@ class CurationConfig:
     thresholds: str = ""
     """A TOML file of quality bounds; empty: the one that ships with the package."""
     min_language_score: float = 0.5
-    """Documents without a declared language are rejected below this score of the verdict."""
+    """Documents whose language is not declared, or not truly, are rejected below this score."""
     max_document_characters: int = 1_000_000
     """Longer documents are rejected before any per-character work."""
     mask_pii: bool = False

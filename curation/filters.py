@@ -187,10 +187,10 @@ class Decider:
         shown = table["language_score"].to_pylist()
         for row, declared in enumerate(table["declared_language"].to_pylist()):
             language, script = groups[row]
-            if declared is None and not sure[row]:
+            if language != declared and not sure[row]:  # not declared, or overruled
                 reasons[row], values[row] = "language_unsure", f"{language} {shown[row]:.2f}"
-            elif declared is not None and not self._fits(declared, script):
-                reasons[row], values[row] = "wrong_script", f"{declared} in {script}"
+            elif not self._fits(language, script):
+                reasons[row], values[row] = "wrong_script", f"{language} in {script}"
 
 
 def _matrix(table: pa.Table) -> Matrix:

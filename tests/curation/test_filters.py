@@ -115,6 +115,13 @@ def test_a_declared_language_must_fit_its_script() -> None:
     assert decisions(wrong) == [("wrong_script", "en in Cyrillic")]
 
 
+def test_an_overruled_source_is_judged_by_the_verdict() -> None:
+    """An English page in a Bengali folder is an English page, if that is sure."""
+    sure = document(ENGLISH, declared_language="bn", language_score=0.9)
+    unsure = document(ENGLISH, declared_language="bn", language_score=0.4)
+    assert decisions(sure, unsure) == [("", ""), ("language_unsure", "en 0.40")]
+
+
 def test_no_documents_need_no_decision() -> None:
     """An empty table is decided on."""
     assert decisions() == []
