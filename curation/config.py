@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from curation.contamination import DecontaminationConfig
 from curation.errors import ConfigError, check_range, unknown_name
+from curation.minhash import NearDuplicateConfig
 from curation.pairs import PairConfig
 
 DOCUMENT_KINDS = ("wikipedia", "c4", "cc-news", "json")
@@ -29,7 +31,7 @@ class SourceConfig:
     columns: dict[str, str] = field(default_factory=dict)
     """kind json only: which field is title, text, abstract, url, date, id, language."""
     priority: int = 0
-    """Among exact duplicates the source with the highest priority is kept."""
+    """Among duplicates the source with the highest priority is kept."""
 
     def __post_init__(self) -> None:
         kinds = (*DOCUMENT_KINDS, *PAIR_KINDS)
@@ -59,6 +61,7 @@ class SourceConfig:
 # What does not reach the cleaned and scored documents: changing these decides anew, reads nothing.
 DECISIONS = frozenset(
     {"thresholds", "min_language_score", "pairs", "part_mb", "keep_scores", "priority"}
+    | {"near_duplicates", "decontamination"}
 )
 
 
@@ -85,6 +88,10 @@ class CurationConfig:
     split_mb: float = 64.0
     """Files that can be cut (bz2 dumps of many streams, plain XML, plain JSON lines) are read in
     pieces of this size in MB, each by one worker; outputs are the same for any size."""
+    near_duplicates: NearDuplicateConfig = field(default_factory=NearDuplicateConfig)
+    """What counts as a near duplicate."""
+    decontamination: DecontaminationConfig = field(default_factory=DecontaminationConfig)
+    """Which evaluation texts no pair may contain."""
     part_mb: float = 64.0
     """Uncompressed size of an output part, in MB: also what a worker holds while writing one."""
 

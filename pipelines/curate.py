@@ -1,8 +1,9 @@
 """`curate`: raw files → documents, pairs and rejects.
 
 1. extract   each file is read once; cleaned and scored records are spilled as runs
-2. decide    thin keys of documents that pass their thresholds meet by id and by title; redirects
-             meet the articles they point to by a hash of the title
+2. decide    thin keys of documents that pass their thresholds meet by id, by title, and by bands
+             of MinHash: near duplicates are compared and clustered; redirects meet the articles
+             they point to by a hash of the title
 3. write     document parts gather their key range, drop rejects and duplicates, and give pairs
 4. pairs     pair parts gather theirs: buckets by length, sorted, duplicates dropped
 
@@ -19,7 +20,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from curation import caps, dedup, storage, tokens
+from curation import caps, clusters, contamination, dedup, storage, tokens
 from curation.config import CurationConfig
 from curation.extract import Cleaner, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
@@ -27,6 +28,7 @@ from curation.redirects import Redirect, TitleKey, document_title_key
 from curation.tokens import shared_counter
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
+from pipelines.near_duplicates import FindNearDuplicates
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.redirects import JoinRedirects
 from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
@@ -74,9 +76,13 @@ class CurateJob(StoredJob):
 
 def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     """Add the whole job to a pipeline; its graph has the same size for any number of sources."""
+    if job.config.decontamination.sets:
+        held = contamination.build(job.config.decontamination)
+        held.save(job.workspace.path("decontamination"))
+    splits = list_splits(job.config)
     extracted = (
         pipeline
-        | "Splits" >> Elements(list_splits(job.config), job.workspace)
+        | "Splits" >> Elements(splits, job.workspace)
         | "Extract" >> beam.ParDo(Extract(job)).with_outputs(*SPILLED)
     )
     config, workspace = job.config, job.workspace
@@ -91,12 +97,17 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     joined = (extracted.redirects, extracted.titles) | "Alternative titles" >> JoinRedirects(
         job.workspace, job.part_bytes
     )
+    decisions = [drops, generic, joined.joined]
+    if config.near_duplicates.enabled:
+        shards = clusters.shard_count(sum(split.bytes for split in splits))
+        find = FindNearDuplicates(config, workspace, shards, drops)
+        decisions.append(extracted.documents | "Near duplicates" >> find)
     documents = extracted.documents | "Documents" >> WriteParts(
         job.plan("documents", DOCUMENT),
         job.workspace,
         DocumentMergeSetup(config, job.tokenizer, workspace),
         spills=("pairs", "rejects", "hosts"),
-        after=(drops, generic, joined.joined) | "Decisions" >> beam.Flatten(),
+        after=decisions | "Decisions" >> beam.Flatten(),
     )
     capped = (
         documents.hosts

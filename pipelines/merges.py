@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation import caps, dedup, storage
 from curation.config import CurationConfig
+from curation.contamination import Contamination
 from curation.filters import Decider, Decisions
 from curation.pairs import PairConfig, document_pairs
-from curation.records import Document, HostKey, Pair, Reject, documents_from
+from curation.records import DOCUMENT, Document, HostKey, Pair, Reject, documents_from
 from curation.redirects import alternative_titles, rejected
 from curation.runs import KEY
 from curation.tokens import TokenCounter, shared_counter
+from pipelines.decisions import NO_DECISION, load_decisions
 from pipelines.redirects import Alternatives
 from pipelines.spill import count_tokens, pair_digests
 from pipelines.work import Workspace
@@ -61,9 +64,13 @@ class DocumentMergeSetup:
         """Load tokenizer and thresholds now; verdicts with the first part, when complete."""
         counter, decider = shared_counter(self.tokenizer), Decider(self.config)
         verdicts = cache(lambda: Verdicts.load(self.workspace))
-        return lambda table: merge_documents(
-            table, verdicts(), decider, self.config, counter, self._alternatives(table)
-        )
+
+        def merge(table: pa.Table) -> Merged:
+            near = load_decisions(self.workspace, table[KEY].to_numpy())
+            others = self._alternatives(table)
+            return merge_documents(table, verdicts(), decider, self.config, counter, others, near)
+
+        return merge
 
     def _alternatives(self, table: pa.Table) -> Alternatives | None:
         """Return the redirects to the documents of a sorted range."""
@@ -96,8 +103,12 @@ def merge_documents(
     config: CurationConfig,
     counter: TokenCounter,
     alternatives: Alternatives | None = None,
+    clusters: pa.Table = NO_DECISION,
 ) -> Merged:
-    """Drop what thresholds reject, older versions and exact duplicates; give pairs of the rest."""
+    """Drop what thresholds reject, older versions and duplicates; give pairs of the rest.
+
+    `clusters` are the decisions on near duplicates (`DECISION` with key) in the table's range.
+    """
     decisions = decider.decide(table)
     extras = _filtered(table, decisions)
     table = table.filter(pa.array(decisions.kept))
@@ -107,11 +118,13 @@ def merge_documents(
     table = table.filter(pa.array(~is_older))
 
     hashes = table["text_hash"].to_pylist()
-    kept, winner = dedup.first_of_equals(hashes, _ranks(table, config, "id"))
+    kept, winner = dedup.first_of_equals(hashes, Ranking(config).of(table, "id"))
     winners = np.array(table["id"].to_pylist(), object)[winner]
     extras += _rejected(table.filter(pa.array(~kept)), "duplicate_text", winners[~kept])
+    sizes = np.bincount(winner, minlength=len(kept))[kept]
     table = table.filter(pa.array(kept))
-    return table.drop_columns([KEY]), extras + _pairs(
+    table, near = _without_near_duplicates(table, sizes, clusters)
+    return table.drop_columns([KEY]), extras + near + _pairs(
         table, verdicts, config, counter, alternatives
     )
 
@@ -194,15 +207,47 @@ def _filtered(table: pa.Table, decisions: Decisions) -> list[tuple[str, Any, int
     ]
 
 
-def _ranks(table: pa.Table, config: CurationConfig, identity: str) -> list[tuple[object, ...]]:
-    """Return what decides among equals: the source's priority, then the id."""
-    priority = {source.label: -source.priority for source in config.sources}
-    sources, ids = table["source"].to_pylist(), table[identity].to_pylist()
-    return [(priority.get(s, 0), s, i) for s, i in zip(sources, ids, strict=True)]
+def _without_near_duplicates(
+    table: pa.Table, sizes: npt.NDArray[np.int64], clusters: pa.Table
+) -> tuple[pa.Table, list[tuple[str, Any, int]]]:
+    """Drop what another document of its cluster stands for; note the sizes of the clusters.
+
+    `sizes` counts the exact copies of each row; a cluster's size counts those of its documents.
+    """
+    keys, listed = table[KEY].to_numpy(), clusters[KEY].to_numpy()
+    place = np.minimum(np.searchsorted(listed, keys), max(0, len(listed) - 1))
+    found = listed[place] == keys if len(listed) else np.zeros(len(keys), np.bool_)
+    decided = clusters.take(pa.array(place[found]))
+    sizes = sizes.copy()
+    sizes[found] = decided["size"].to_numpy()
+    is_dropped = np.zeros(len(keys), np.bool_)
+    is_dropped[found] = ~decided["is_kept"].to_numpy()
+    winners = decided["kept"].filter(pc.invert(decided["is_kept"])).to_pylist()
+    rejects = _rejected(table.filter(pa.array(is_dropped)), "near_duplicate", winners)
+    column = table.schema.get_field_index("near_duplicate_cluster_size")
+    table = table.set_column(column, DOCUMENT.field(column), pa.array(sizes, pa.int32()))
+    return table.filter(pa.array(~is_dropped)), rejects
+
+
+class Ranking:
+    """What decides among equals: the source's priority, then the id."""
+
+    def __init__(self, config: CurationConfig) -> None:
+        sources = (source for source in config.sources if source.priority)
+        self._priority = {source.label: source.priority for source in sources}
+
+    def priority(self, source: str) -> int:
+        """Return the priority of a source; the highest is kept."""
+        return self._priority.get(source, 0)
+
+    def of(self, table: pa.Table, identity: str) -> list[tuple[object, ...]]:
+        """Return a rank for each row; the smallest is kept."""
+        sources, ids = table["source"].to_pylist(), table[identity].to_pylist()
+        return [(-self.priority(s), s, i) for s, i in zip(sources, ids, strict=True)]
 
 
 def _rejected(
-    table: pa.Table, reason: str, winners: npt.NDArray[Any] | None
+    table: pa.Table, reason: str, winners: Sequence[str] | npt.NDArray[Any] | None
 ) -> list[tuple[str, Any, int]]:
     rows = table.select(["id", "source", "language"]).to_pylist()
     values = [""] * len(rows) if winners is None else list(winners)
@@ -220,23 +265,49 @@ class PairMergeSetup:
     workspace: Workspace
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
-        """Return the merge; it needs no model."""
+        """Load the evaluation sets' tables, if any; it needs no model."""
         capped = cache(lambda: load_shards(self.workspace, "capped", caps.HOST_KEY))
-        return lambda table: merge_pairs(table, capped(), self.config)
+        held = None
+        if self.config.decontamination.sets:
+            folder = self.workspace.path("decontamination")
+            held = Contamination.load(self.config.decontamination, folder)
+        return lambda table: merge_pairs(table, capped(), self.config, held)
 
 
-def merge_pairs(table: pa.Table, capped: dedup.Array, config: CurationConfig) -> Merged:
-    """Drop pairs beyond their host's cap and exact duplicates of a sorted range of pairs."""
+def merge_pairs(
+    table: pa.Table, capped: dedup.Array, config: CurationConfig, held: Contamination | None = None
+) -> Merged:
+    """Drop pairs beyond their host's cap, exact duplicates, and what evaluation sets hold."""
     rejects: list[tuple[str, Any, int]] = []
     if len(capped):
         is_over = caps.contains(capped, *_pair_keys(table))
         rejects += _rejected(table.filter(pa.array(is_over)), "domain_cap", None)
         table = table.filter(pa.array(~is_over))
     ids = table["id"].to_pylist()
-    kept, winner = dedup.first_of_equals(ids, _ranks(table, config, "document_id"))
+    kept, winner = dedup.first_of_equals(ids, Ranking(config).of(table, "document_id"))
     winners = np.array(table["document_id"].to_pylist(), object)[winner]
     rejects += _rejected(table.filter(pa.array(~kept)), "duplicate_pair", winners[~kept])
-    return table.filter(pa.array(kept)).drop_columns([KEY]), rejects
+    table = table.filter(pa.array(kept)).drop_columns([KEY])
+    if held:
+        table, contaminated = _without_contaminated(table, held)
+        rejects += contaminated
+    return table, rejects
+
+
+def _without_contaminated(
+    table: pa.Table, held: Contamination
+) -> tuple[pa.Table, list[tuple[str, Any, int]]]:
+    """Drop the pairs one side of which an evaluation set holds; the reject names its query."""
+    sides = [held.find(table[side].to_pylist()) for side in ("query", "positive")]
+    found = [query or positive for query, positive in zip(*sides, strict=True)]
+    is_clean = pa.array([name is None for name in found])
+    rejects = _rejected(
+        table.filter(pc.invert(is_clean)), "contaminated", [name for name in found if name]
+    )
+    excerpts = table["query"].filter(pc.invert(is_clean)).to_pylist()
+    for (_, reject, _), excerpt in zip(rejects, excerpts, strict=True):
+        reject.excerpt = excerpt[:200]
+    return table.filter(is_clean), rejects
 
 
 def _pair_keys(table: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from curation import manifest, storage
+from curation import contamination, manifest, storage
 from curation.config import DECISIONS
 from curation.errors import ConfigError, InputError
 from curation.extract import Split, list_splits
@@ -85,13 +85,15 @@ def stage_for(config: RunConfig) -> Stage:
     """Return the stage with all that the result depends on."""
     settings = to_dict(config.curation)
     del settings["keep_scores"]
-    thresholds = [config.curation.thresholds] if config.curation.thresholds else []
+    files = [config.curation.thresholds] if config.curation.thresholds else []
+    for folder in config.curation.decontamination.sets:
+        files += contamination.files_of(folder)
     return Stage(
         name="curate",
         out=config.out,
         outputs=OUTPUTS,
         config={"curation": settings, "encoder": config.model.encoder},
-        inputs=[*extraction_for(config).inputs, *_describe(thresholds)],
+        inputs=[*extraction_for(config).inputs, *_describe(files)],
     )
 
 
@@ -170,7 +172,7 @@ def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None
     """Store the counts and print the summary."""
     workspace = stage.workspace
     read = total_counts(extraction.statuses("extract"))
-    steps = ("join-redirects", "write-documents", "write-pairs")
+    steps = ("join-redirects", "near-duplicates", "write-documents", "write-pairs")
     counts = read + sum((total_counts(workspace.statuses(step)) for step in steps), Counter())
     storage.write_json(
         storage.join(stage.out, "reports/curate.json"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from curation import caps, dedup
 from curation.config import CurationConfig, SourceConfig
+from curation.contamination import DecontaminationConfig, build
 from curation.filters import Decider
 from curation.pairs import PairConfig
 from curation.quality import fill_scores
@@ -22,7 +24,9 @@ from curation.records import DOCUMENT, PAIR, Document, Pair, Reject, Section, te
 from curation.runs import KEY
 from curation.tokens import TokenCounter
 from pipelines.decide import by_shard, version_keys
+from pipelines.decisions import DECISION
 from pipelines.merges import (
+    PairMergeSetup,
     Verdicts,
     id_hash,
     keep_all,
@@ -111,6 +115,31 @@ def test_of_equal_texts_the_best_source_is_kept(counter: TokenCounter, decider: 
     assert sorted(pair.document_id for pair in pairs) == ["a:9", "w:2"]
     for pair in pairs:
         assert pair.positive_tokens == counter.lengths([pair.positive])[0] > 5
+
+
+def test_near_duplicates_name_the_document_kept(counter: TokenCounter, decider: Decider) -> None:
+    """A decision drops a text with what it stands for; its size replaces the count of copies."""
+    rows = [document(f"w:{i}", f"A text of number {i} and no other.") for i in range(4)]
+    rows.append(document("w:9", rows[3].text))
+    keys = document_keys(rows[:3])
+    decided = [("w:0", 5, True), ("w:0", 5, False), ("elsewhere", 7, False)]
+    clusters = pa.table(
+        [pa.array(column) for column in zip(*decided, strict=True)], schema=DECISION
+    )
+    clusters = clusters.append_column(KEY, pa.array(keys)).sort_by(KEY)
+    table = sorted_table(rows, DOCUMENT, document_keys)
+    kept, extras = merge_documents(table, verdicts(), decider, CONFIG, counter, clusters)
+    assert kept.schema.equals(DOCUMENT)
+    sizes = zip(
+        kept["id"].to_pylist(), kept["near_duplicate_cluster_size"].to_pylist(), strict=True
+    )
+    assert sorted(sizes) == [("w:0", 5), ("w:3", 2)]
+    rejects = {r.id: (r.reason, r.value) for kind, r, _ in extras if kind == "rejects"}
+    assert rejects == {
+        "w:1": ("near_duplicate", "w:0"),
+        "w:2": ("near_duplicate", "elsewhere"),
+        "w:9": ("duplicate_text", "w:3"),
+    }
 
 
 def test_documents_without_a_usable_pair_say_why(counter: TokenCounter, decider: Decider) -> None:
@@ -246,6 +275,27 @@ def test_of_equal_pairs_one_is_kept() -> None:
     [(kind, reject, size)] = extras
     assert (kind, size) == ("rejects", 0)
     assert reject == Reject(pairs[0].id, "write", "duplicate_pair", "web", "en", "a:1")
+
+
+def test_contaminated_pairs_name_the_query(tmp_path: Path) -> None:
+    """A pair goes whose query is one of an evaluation set, or whose text holds its passage."""
+    passage = " ".join(f"word{i}" for i in range(30))
+    (tmp_path / "qrels.tsv").write_text("q1\td1\t1\n")
+    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "d1", "text": passage}))
+    (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "q1", "text": "Who is it?"}))
+    config = DecontaminationConfig(sets=(str(tmp_path),))
+    build(config).save(str(tmp_path / "work" / "decontamination"))
+    pairs = [
+        Pair("who is it", "An answer.", "section", "en", "en", "web"),
+        Pair("A title", f"Before. {passage} After.", "section", "en", "en", "web"),
+        Pair("Another title", "Clean text.", "section", "en", "en", "web"),
+    ]
+    merge = PairMergeSetup(CurationConfig(decontamination=config), Workspace(f"{tmp_path}/work"))()
+    kept, extras = merge(sorted_table(pairs, PAIR, pair_keys))
+    assert kept["query"].to_pylist() == ["Another title"]
+    rejects = {r.id: (r.reason, r.value, r.excerpt) for _, r, _ in extras}
+    name = f"{tmp_path.name}/q1"
+    assert rejects == {p.id: ("contaminated", name, p.query) for p in pairs[:2]}
 
 
 def test_keep_all_drops_the_key_only() -> None:
