@@ -24,16 +24,17 @@ import numpy as np
 from benchmarks.real_texts import articles
 from curation import dedup, runs
 from curation.config import CurationConfig
+from curation.quality import fill_scores
 from curation.records import DOCUMENT, Document, text_key, to_table
+from curation.runs import Run
 from pipelines import near_duplicates, runner
-from pipelines.curate import thin_row
 from pipelines.decisions import load_decisions
 from pipelines.merges import save_array
-from pipelines.near_duplicates import BandCollector, FindNearDuplicates, bands_by_shard
+from pipelines.near_duplicates import FindNearDuplicates
 from pipelines.spill import document_keys
+from pipelines.stored import Elements
 from pipelines.work import Workspace, total_counts
 
-CONFIG = CurationConfig()
 SPLIT = 5000
 
 
@@ -60,37 +61,20 @@ def of(number: int, words: list[str]) -> Document:
     return Document(f"doc:{number}", "web", "", text, text_hash=text_key(text))
 
 
-def spill(data: Path, workspace: Workspace, count: int) -> tuple[list[runs.Run], list[str], int]:
-    """Write the runs and band files as the extract step does; return them and the CPU time."""
-    spilled, bands, held, cpu, size = [], [], [], 0.0, 0
+def spill(data: Path, workspace: Workspace, count: int) -> tuple[list[Run], int]:
+    """Write the runs that the extract step writes; return them and the bytes of text."""
+    spilled: list[Run] = []
+    held: list[Document] = []
+    size = 0
     for item in (*variants(data, count), None):
-        if item is not None:
-            held.append(item)
+        held += [item] if item else []
         if held and (item is None or len(held) == SPLIT):
-            number = len(spilled)
-            path = workspace.path("runs", "documents", f"{number}.parquet")
+            path = workspace.path("runs", "documents", f"{len(spilled)}{runs.SUFFIX}")
+            fill_scores(held)
             spilled.append(runs.write_run(path, to_table(held, DOCUMENT), document_keys(held)))
-            keys = document_keys(held).tolist()
-            start = time.process_time()
-            collector = BandCollector(CONFIG.near_duplicates)
-            for key, document in zip(keys, held, strict=True):
-                collector.add(key, document)
-            rows = collector.rows()
-            cpu += time.process_time() - start
-            bands.append(workspace.path("runs", "bands", f"{number}.npy"))
-            save_array(bands[-1], rows)
             size += sum(len(document.text) for document in held)
             held = []
-    print(json.dumps({"documents": count, "MB of text": size / 1e6, "signatures CPU s": cpu}))
-    return spilled, bands, size
-
-
-class Bands(beam.DoFn):
-    def __init__(self, shards: int) -> None:
-        self._shards = shards
-
-    def process(self, path: str) -> Iterator[tuple[int, object]]:
-        yield from bands_by_shard(near_duplicates.load_array(path), self._shards)
+    return spilled, size
 
 
 def main() -> None:
@@ -100,15 +84,17 @@ def main() -> None:
         workspace = Workspace(folder)
         save_array(workspace.path("drops", "shard-00.npy"), np.empty(0, dedup.THIN_KEY))
         with multiprocessing.get_context("spawn").Pool(1) as pool:  # its memory is not ours
-            spilled, bands, size = pool.apply(spill, (data, workspace, count))
-        shards = max(4, size // 4 >> 24)
+            spilled, size = pool.apply(spill, (data, workspace, count))
+        bounds = Path(folder, "bounds.toml")
+        bounds.write_text('version = "all"\n[default]\nmax_digit_share = 1.0\n')
+        config = CurationConfig(thresholds=str(bounds), min_language_score=0.0)
+        shards = max(4, size // 4 >> 24)  # as for files compressed to a quarter
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start, cpu = time.perf_counter(), time.process_time()
         with runner.create_pipeline([], workers, workers) as pipeline:
-            keys = pipeline | beam.Create(bands) | beam.Reshuffle() | beam.ParDo(Bands(shards))
-            found = pipeline | "Runs" >> beam.Create(spilled)
+            found = pipeline | "Runs" >> Elements(spilled, workspace)
             barrier = pipeline | "Drops" >> beam.Create(["done"])
-            _ = keys | FindNearDuplicates(CONFIG, workspace, shards, found, barrier)
+            _ = found | FindNearDuplicates(config, workspace, shards, barrier)
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
         counts = total_counts(workspace.statuses(near_duplicates.STEP))
         table = load_decisions(workspace, np.array([0, 2**64 - 1], np.uint64))
@@ -116,6 +102,7 @@ def main() -> None:
             json.dumps(
                 {
                     "documents": count,
+                    "MB": round(size / 1e6),
                     "shards": shards,
                     "workers": workers,
                     "wall s": round(wall, 2),
@@ -127,7 +114,6 @@ def main() -> None:
                     "near": counts["near_duplicate_edges"],
                     "clustered": table.num_rows,
                     "kept": sum(table["is_kept"].to_pylist()),
-                    "thin bytes": thin_row(of(0, ["x"])) and 28 + 12 * 14,
                 }
             )
         )
