@@ -68,7 +68,7 @@ class DocumentMergeSetup:
         def merge(table: pa.Table) -> Merged:
             near = load_decisions(self.workspace, table[KEY].to_numpy())
             others = self._alternatives(table)
-            return merge_documents(table, verdicts(), decider, self.config, counter, near, others)
+            return merge_documents(table, verdicts(), decider, self.config, counter, others, near)
 
         return merge
 
@@ -102,8 +102,8 @@ def merge_documents(
     decider: Decider,
     config: CurationConfig,
     counter: TokenCounter,
-    clusters: pa.Table = NO_DECISION,
     alternatives: Alternatives | None = None,
+    clusters: pa.Table = NO_DECISION,
 ) -> Merged:
     """Drop what thresholds reject, older versions and duplicates; give pairs of the rest.
 
@@ -122,9 +122,11 @@ def merge_documents(
     winners = np.array(table["id"].to_pylist(), object)[winner]
     extras += _rejected(table.filter(pa.array(~kept)), "duplicate_text", winners[~kept])
     sizes = np.bincount(winner, minlength=len(kept))[kept]
-    table, near = _without_near_duplicates(table.filter(pa.array(kept)), sizes, clusters)
-    extras += near + _pairs(table, verdicts, config, counter, alternatives)
-    return table.drop_columns([KEY]), extras
+    table = table.filter(pa.array(kept))
+    table, near = _without_near_duplicates(table, sizes, clusters)
+    return table.drop_columns([KEY]), extras + near + _pairs(
+        table, verdicts, config, counter, alternatives
+    )
 
 
 def _pairs(
