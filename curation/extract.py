@@ -11,13 +11,14 @@ from typing import IO, Any
 import xxhash
 
 from curation import pii, storage, text
-from curation.config import CurationConfig, SourceConfig
+from curation.config import WARC_KINDS, CurationConfig, SourceConfig
 from curation.draw import is_drawn
 from curation.language import LanguageDetector, fits_script
 from curation.phrases import load_word_lists
 from curation.quality import fill_scores
 from curation.records import Document, Pair, Reject, Section, text_key
-from curation.sources import streams
+from curation.sources import readers, streams
+from curation.sources.archives import Archive
 from curation.sources.raw import RawDocument, RawPair
 
 Raw = RawDocument | RawPair | Reject
@@ -68,54 +69,64 @@ class SplitReader:
         return min(1.0, self._position() / max(1, self._split.bytes))
 
     def __iter__(self) -> Iterator[Raw]:
-        if self._source.kind == "cc-news":
-            from curation.sources import cc_news
+        if self._source.kind in WARC_KINDS:
+            yield from self._warc()
+        elif self._source.members:
+            yield from self._archive()
+        else:
+            stream = streams.open_stream(self._split.path)
+            self._position = lambda: stream.position
+            yield from self._file(stream, self._split.path)
 
-            found = False
-            with storage.open_read(self._split.path) as raw:
-                self._position = raw.tell
-                for page in cc_news.read_pages(raw, self._source.label, self._source.language):
-                    found = True
-                    yield page
-                self._position = lambda: self._split.bytes
-            if not found:  # an empty file, or one without responses (WET, WAT)
-                yield self._damage("no_records")
-            return
-        stream = streams.open_stream(self._split.path)
-        self._position = lambda: stream.position
+    def _warc(self) -> Iterator[Raw]:
+        found = False
+        with storage.open_read(self._split.path) as raw:
+            self._position = raw.tell
+            for page in readers.read_warc(raw, self._source):
+                found = True
+                yield page
+            self._position = lambda: self._split.bytes
+        if not found:  # an empty file, or one without such records (WAT)
+            yield self._damage("no_records")
+
+    def _archive(self) -> Iterator[Raw]:
+        found = False
+        with Archive(self._split.path, self._source.members) as archive:
+            self._position = lambda: archive.position
+            for name, member in archive:
+                found = True
+                yield from self._file(streams.DecompressedStream(member), name, name)
+            self._position = lambda: self._split.bytes
+        if archive.damage or not found:
+            yield self._damage(f"{archive.damage}_file" if archive.damage else "no_members")
+
+    def _file(
+        self, stream: streams.DecompressedStream, path: str, member: str = ""
+    ) -> Iterator[Raw]:
         with streams.transcoded(stream) as decoded:
             found = False
-            for record in self._read(decoded):
+            for record in self._read(decoded, path):
                 found = True
                 yield record
         if stream.damage or not found:
-            yield self._damage(f"{stream.damage}_file" if stream.damage else "no_records")
+            yield self._damage(f"{stream.damage}_file" if stream.damage else "no_records", member)
 
-    def _damage(self, reason: str) -> Reject:
-        name = self._split.path.rsplit("/", 1)[-1]
+    def _damage(self, reason: str, member: str = "") -> Reject:
+        name = self._split.path.rsplit("/", 1)[-1] + (f"!{member}" if member else "")
         return Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
 
-    def _read(self, stream: IO[bytes]) -> Iterator[Raw]:
+    def _read(self, stream: IO[bytes], path: str) -> Iterator[Raw]:
         label, language = self._source.label, self._source.language
         match self._source.kind:
             case "wikipedia":
                 from curation.sources import wikipedia
 
                 return wikipedia.read_articles(stream, label, language)
-            case "c4":
-                from curation.sources import c4
-
-                language = language or c4.language_in_path(self._split.path)
-                return c4.read_lines_as_pages(stream, label, language)
-            case "json":
-                from curation.sources import table
-
-                return table.read_documents(stream, label, language, self._source.columns)
             case "po":
                 from curation.sources import parallel
 
                 return parallel.read_po(stream, label, language)
-        raise AssertionError(self._source.kind)
+        return readers.read_rows(stream, self._source, path)
 
 
 class Cleaner:
@@ -205,8 +216,18 @@ class Cleaner:
         self.masked.update(found)
         return value
 
+    def _identify(self, raw: RawPair, query: str, positive: str) -> None:
+        """Fill in the languages of a pair that declares none."""
+        if raw.language is None:
+            raw.language = self._detector.detect(positive).language
+        if not language_code(raw.query_language):
+            raw.query_language = self._detector.detect(query, raw.language).language
+
     def _pair(self, raw: RawPair, source: SourceConfig) -> Pair | Reject:
         query, positive = text.one_line(raw.query), text.one_line(raw.positive)
+        if raw.relation == "instruction-output":
+            positive = text.normalise(raw.positive)  # an output may have paragraphs
+            self._identify(raw, query, positive)
         if self._config.mask_pii:
             query, positive = self._masked(query), self._masked(positive)
         languages = language_code(raw.query_language) or "und", raw.language or "und"

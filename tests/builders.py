@@ -62,6 +62,16 @@ def warc_record(url: str, body: bytes, *, status: str = "200 OK", kind: str = "t
     return head + payload + b"\r\n\r\n"
 
 
+def conversion_record(url: str, text: str) -> bytes:
+    body = text.encode()
+    head = (
+        f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: {url}\r\n"
+        "WARC-Date: 2024-05-03T00:00:00Z\r\nContent-Type: text/plain\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    return head + body + b"\r\n\r\n"
+
+
 def write_warc(path: Path, records: list[bytes]) -> Path:
     path.write_bytes(b"".join(gzip.compress(record) for record in records))
     return path

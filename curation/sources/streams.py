@@ -26,6 +26,10 @@ _ZSTD_SLICE = 64  # compressed bytes a step: a zstd block of 4 bytes may stand f
 Pieces = Callable[[Any, bytes], Iterator[bytes]]
 
 
+class DamagedInputError(Exception):
+    """What a raw stream raises when it ends in damage; its argument is `truncated` or `corrupt`."""
+
+
 def _inflate(member: Any, data: bytes) -> Iterator[bytes]:
     yield member.decompress(data, PIECE)
     while member.unconsumed_tail:
@@ -115,7 +119,11 @@ class DecompressedStream(io.RawIOBase):
         super().close()
 
     def _read_raw(self, size: int) -> bytes:
-        data = self._raw.read(size)
+        try:
+            data = self._raw.read(size)
+        except DamagedInputError as error:
+            self.damage = str(error)
+            return b""
         self.position += len(data)
         return data
 
@@ -138,7 +146,7 @@ class DecompressedStream(io.RawIOBase):
             data = (member.unused_data or self._read_raw(STEP)).lstrip(b"\0")  # zeros pad members
             if data:
                 member = factory()
-        self.damage = "" if member.eof else "truncated"
+        self.damage = self.damage or ("" if member.eof else "truncated")
 
 
 def open_stream(path: str) -> DecompressedStream:

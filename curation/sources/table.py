@@ -1,13 +1,13 @@
-"""JSON rows of any layout → documents, by a column mapping from the config.
+"""Rows of any layout → documents, by a column mapping from the config.
 
-Reads JSON lines, a JSON array of objects, or an object of objects.
+Reads JSON lines, a JSON array of objects, or an object of objects; `csv` has the rows of tables.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 import xxhash
@@ -20,18 +20,21 @@ MAX_JSON = 256 << 20  # one JSON value is parsed in memory
 
 
 def read_documents(
-    stream: IO[bytes], source: str, declared: str | None, columns: Mapping[str, str]
+    rows: Iterable[dict[str, Any] | str],
+    source: str,
+    declared: str | None,
+    columns: Mapping[str, str],
 ) -> Iterator[RawDocument | Reject]:
-    """Yield a document per row.
+    """Yield a document per row, a reject for each that comes as the reason why it is none.
 
     `columns` maps title, text, and optionally abstract, url, date, id and language to the row's
     own field names.
     """
-    for number, row in enumerate(_rows(stream)):
+    for number, row in enumerate(rows):
         if isinstance(row, str):
             yield Reject(f"{source}:row-{number}", "extract", row, source, declared or "")
             continue
-        values = {name: row.get(column) for name, column in columns.items()}
+        values = {name: _joined(row.get(column)) for name, column in columns.items()}
         title, text = values.get("title"), values.get("text")
         if not isinstance(title, str) or not isinstance(text, str):
             missing = "missing_title" if not isinstance(title, str) else "missing_text"
@@ -51,9 +54,18 @@ def read_documents(
         )
 
 
-def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
+def _joined(value: Any) -> Any:
+    """Return a list of sentences as one text, anything else as it is."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return value
+
+
+def json_objects(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
     """Yield the objects of a JSON file, or the reason why a row is none."""
     first = _line(stream, MAX_JSON)
+    if not first:
+        return
     second = _line(stream, MAX_JSON - len(first))
     if _is_one_value(first, second):
         yield from _objects(first + second + stream.read(MAX_JSON - len(first) - len(second)))
