@@ -47,7 +47,8 @@ def _end(body: bytes, start: int, name: bytes, absent: set[bytes]) -> int:
         end = body.find(b"-->", start + 2)
         return end + 3 if end >= 0 else len(body)
     end = len(body)
-    for tag in (b"</" + name.lower(), b"</" + name.upper(), b"</" + name):
+    for spelling in dict.fromkeys((name.lower(), name.upper(), name)):
+        tag = b"</" + spelling
         if tag in absent:
             continue
         found = body.find(tag, start, end)  # a search without regard to case is 20x slower
@@ -83,7 +84,7 @@ def _strict(body: bytes, name: str) -> str | None:
 
 def is_too_deep(html: str) -> bool:
     """Tell whether blocks nest deeper than `MAX_DEPTH`, counted by their tags."""
-    if html.count("<") <= MAX_DEPTH:
+    if html.count("<") - html.count("</") <= MAX_DEPTH:  # so few elements: most pages
         return False
     depth = 0
     for match in _BLOCK_TAG.finditer(html):

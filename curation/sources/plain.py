@@ -6,14 +6,11 @@ import re
 
 from curation.sources.c4 import split_title
 from curation.sources.html import after_title, without_site
+from curation.sources.prose import prose
 from curation.text import one_line
 
 _SEPARATOR = re.compile(r"\s+[|–—·•»:\-]+\s+")
 _HEAD_LINES = 300  # a headline is looked for among so many lines
-_PROSE = 60  # characters of a line that is no menu entry; a script without spaces needs 25
-_PROSE_UNSPACED = 25
-_UNSPACED = re.compile(r"[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-_ENDS = tuple('.!?…。！？।॥؟။։"”»')
 
 
 def titled(text: str, title: str = "") -> tuple[str, str]:
@@ -39,18 +36,3 @@ def own_title(title: str, body: str) -> str:
         if title[: cut.start()].casefold() in lines:
             return title[: cut.start()]
     return title if title.casefold() in lines else without_site(title)
-
-
-def prose(text: str) -> str:
-    """Return a text without the short lines before its first line of prose and after its last.
-
-    Prose is a long line, or one that ends like a sentence; a text without any is left as it is.
-    """
-    lines = text.split("\n")
-    found = [number for number, line in enumerate(lines) if _is_prose(line.strip())]
-    return "\n".join(lines[found[0] : found[-1] + 1]).strip() if found else text
-
-
-def _is_prose(line: str) -> bool:
-    least = _PROSE_UNSPACED if _UNSPACED.search(line) else _PROSE
-    return len(line) >= least or (line.endswith(_ENDS) and len(line) * 2 >= least)
