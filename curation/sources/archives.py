@@ -49,7 +49,7 @@ class Archive:
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[tuple[str, IO[bytes]]]:
+    def __iter__(self) -> Iterator[tuple[str, io.RawIOBase]]:
         head = self._handle.read(4)
         self._handle.seek(0)
         members = self._zip() if head.startswith(b"PK") else self._tar()
@@ -57,7 +57,7 @@ class Archive:
             if fnmatchcase(name.removeprefix("./"), self._pattern):
                 yield name.removeprefix("./"), stream
 
-    def _zip(self) -> Iterator[tuple[str, IO[bytes]]]:
+    def _zip(self) -> Iterator[tuple[str, io.RawIOBase]]:
         try:
             archive = zipfile.ZipFile(self._handle)
         except (zipfile.BadZipFile, ValueError, OSError):
@@ -67,7 +67,7 @@ class Archive:
             if not info.is_dir():
                 yield info.filename, _ZipMember(archive, info)
 
-    def _tar(self) -> Iterator[tuple[str, IO[bytes]]]:
+    def _tar(self) -> Iterator[tuple[str, io.RawIOBase]]:
         self._outer = DecompressedStream(self._handle)
         tar = io.BufferedReader(self._outer, CHUNK)
         long_name = ""

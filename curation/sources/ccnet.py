@@ -34,7 +34,8 @@ def read_pages(
 
 
 def _page(row: dict[str, Any], source: str, declared: str | None) -> RawDocument | Reject:
-    text = row.get("raw_content") if isinstance(row.get("raw_content"), str) else row["text"]
+    raw = row.get("raw_content")
+    text = raw if isinstance(raw, str) else str(row["text"])
     url = _field(row, "url") or _field(row, "id")
     key = xxhash.xxh3_64_hexdigest(f"{url}\n{text}".encode("utf-8", "replace"))
     title, body = titled(text, _field(row, "title"))

@@ -85,7 +85,7 @@ class DecompressedStream(io.RawIOBase):
     compressed bytes consumed, for progress.
     """
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    def __init__(self, raw: IO[bytes] | io.RawIOBase) -> None:
         self._raw = raw
         self._pending = memoryview(b"")
         self.damage = ""
@@ -120,7 +120,7 @@ class DecompressedStream(io.RawIOBase):
 
     def _read_raw(self, size: int) -> bytes:
         try:
-            data = self._raw.read(size)
+            data = self._raw.read(size) or b""
         except DamagedInputError as error:
             self.damage = str(error)
             return b""
