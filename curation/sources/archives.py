@@ -86,6 +86,7 @@ class Archive:
                 yield long_name or _name(header), member
                 long_name = ""
             if not member.skip_rest():
+                header = b""
                 break
         self.damage = self._outer.damage or ("" if header else "truncated")
 

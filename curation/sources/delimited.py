@@ -39,7 +39,7 @@ class _Lines:
             line = self._returned.popleft()
         else:
             raw = next(self._lines)
-            line = None if raw is None else raw.decode("utf-8", "replace") + "\n"
+            line = None if raw is None else raw.decode("utf-8", "replace").replace("\r", " ") + "\n"
         self.taken.append(line)
         if line is None:
             raise _LineTooLongError
