@@ -9,7 +9,7 @@ from curation.errors import ConfigError, check_range, unknown_name
 from curation.records import Document, Pair, Reject
 from curation.text import UNSPACED, WORD
 
-_RELATIONS = ("title-body", "title-abstract", "section")
+_RELATIONS = ("title-body", "title-abstract", "section", "citation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +28,8 @@ class PairConfig:
     """A title of more documents of one source, with different texts, says nothing; 0: no limit."""
     max_pairs_per_domain: int = 0
     """Pairs kept of one host, chosen by hash, but for Wikipedia; 0: no limit."""
+    max_citations: int = 20
+    """Citation pairs of one cited paper; famous papers would crowd out the rest."""
 
     def __post_init__(self) -> None:
         for relation in self.relations:
@@ -38,6 +40,7 @@ class PairConfig:
         check_range("curation.pairs.max_query_characters", self.max_query_characters, 1, 1e5)
         check_range("curation.pairs.max_title_frequency", self.max_title_frequency, 0, 1e9)
         check_range("curation.pairs.max_pairs_per_domain", self.max_pairs_per_domain, 0, 1e9)
+        check_range("curation.pairs.max_citations", self.max_citations, 1, 1e6)
 
 
 def document_pairs(
@@ -64,9 +67,10 @@ def document_pairs(
 
 
 def _candidates(document: Document, relations: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    if "title-body" in relations:
+    whole = document.abstract == document.text and "title-abstract" in relations
+    if "title-body" in relations and not whole:
         yield "title-body", document.title, without_title(document.title, document.text)
-    if "title-abstract" in relations and document.abstract not in ("", document.text):
+    if "title-abstract" in relations and document.abstract:
         abstract = without_title(document.title, document.abstract)
         yield "title-abstract", document.title, abstract
     if "section" in relations:

@@ -23,6 +23,7 @@ from curation.config import CurationConfig
 from curation.extract import Cleaner, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
 from curation.tokens import shared_counter
+from pipelines.citations import ResolveCitations
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
@@ -98,8 +99,11 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
             "capped", workspace, partial(caps.over_cap, cap=config.pairs.max_pairs_per_domain)
         )
     )
+    citations = extracted.references | "Citations" >> ResolveCitations(
+        job.config, job.tokenizer, job.workspace
+    )
     pairs = (
-        (extracted.pairs, documents.pairs)
+        (extracted.pairs, documents.pairs, citations.pairs)
         | "All pairs" >> beam.Flatten()
         | (
             "Pairs"
@@ -117,7 +121,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         )
     )
     _ = (
-        (extracted.rejects, documents.rejects, pairs.rejects)
+        (extracted.rejects, documents.rejects, citations.rejects, pairs.rejects)
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
     )

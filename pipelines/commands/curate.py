@@ -19,6 +19,7 @@ from pipelines.stage import Stage, label_counts
 from pipelines.terminal import Progress, State, say, table
 from pipelines.work import Watch, Workspace, total_counts
 
+WRITTEN = ("documents", "references", "pairs")
 OUTPUTS = ("documents", "pairs", "rejects/curate")
 STEPS = {"extract": 0.75, "write-documents": 0.15, "write-pairs": 0.1}
 
@@ -161,7 +162,7 @@ def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None
     workspace = stage.workspace
     read = total_counts(extraction.statuses("extract"))
     counts = read + sum(
-        (total_counts(workspace.statuses(f"write-{kind}")) for kind in ("documents", "pairs")),
+        (total_counts(workspace.statuses(f"write-{kind}")) for kind in WRITTEN),
         Counter(),
     )
     storage.write_json(
