@@ -7,7 +7,7 @@ resolved without a table of all papers and without any text in a shuffle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,6 +15,8 @@ import pyarrow as pa
 import xxhash
 
 from curation.records import Document, Pair, Reject
+from curation.sources.raw import RawDocument
+from curation.text import one_line
 
 
 @dataclass(slots=True)
@@ -41,27 +43,39 @@ REFERENCE = pa.schema(
 )
 
 
-def references(document: Document, cites: Sequence[str]) -> Iterator[Reference]:
-    """Yield the rows that a paper leaves: its own, then one for each paper that it cites."""
-    title, language, source = document.title, document.language, document.source
-    yield Reference(document.id, "", title, document.text, language, source)
-    for cited in cites:
-        yield Reference(cited, document.id, title, "", language, source)
+def references(raw: RawDocument, record: Document | Reject) -> Iterator[Reference]:
+    """Yield the rows that a paper leaves: its own, then one for each paper that it cites.
+
+    A paper that was rejected for want of an abstract cites all the same; any other reject is
+    not there.
+    """
+    if isinstance(record, Document):
+        title, text = record.title, record.text
+    elif record.reason == "missing_abstract":
+        title, text = one_line(raw.title), ""
+    else:
+        return
+    yield Reference(raw.id, "", title, text, record.language, record.source)
+    for cited in raw.cites:
+        yield Reference(cited, raw.id, title, "", record.language, record.source)
 
 
 def citation_pairs(rows: Iterable[Reference], limit: int) -> Iterator[Pair | Reject]:
     """Yield pairs (title of the citing paper, title and abstract of the cited) of rows by id.
 
     A paper that is cited more often than `limit` keeps so many citations, chosen by a hash of
-    both ids; the rest of them, and citations of papers that are not there, are one reject a paper.
+    both ids; the rest of them, and those of papers without abstract or not there, are one reject
+    a paper.
     """
     for identity, group in groupby(rows, key=lambda row: row.id):
         items = list(group)
         paper = next((row for row in items if not row.citing_id), None)
         citing = {row.citing_id: row for row in items if row.citing_id}
         chosen = sorted(citing, key=lambda name: _draw(identity, name))
-        if paper is None:
-            yield _reject("cited_paper_absent", items[0], len(citing))
+        if paper is None or not paper.text:
+            reason = "cited_without_abstract" if paper else "cited_paper_absent"
+            if citing:
+                yield _reject(reason, items[0], len(citing))
             continue
         for name in chosen[:limit]:
             yield _pair(citing[name], paper)
@@ -79,7 +93,7 @@ def _pair(citing: Reference, paper: Reference) -> Pair:
         query=citing.title,
         positive=f"{paper.title}\n{paper.text}",
         relation="citation",
-        query_language=citing.language,
+        query_language=citing.language or paper.language,
         language=paper.language,
         source=paper.source,
         query_document_id=citing.citing_id,

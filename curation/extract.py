@@ -185,6 +185,9 @@ class Cleaner:
         return self._document(raw, source)
 
     def _document(self, raw: RawDocument, source: SourceConfig) -> Document | Reject:
+        if not raw.sections:
+            language = raw.language or ""
+            return Reject(raw.id, "extract", "missing_abstract", source.label, language, raw.title)
         length = sum(len(section.text) for section in raw.sections)
         if length > self._config.max_document_characters:
             excerpt = raw.sections[0].text[:200]

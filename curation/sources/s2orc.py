@@ -7,7 +7,7 @@ Layouts, one JSON object a line:
 - `s2orc_v2`: `corpusid, title, body: {text, annotations}, bibliography: {annotations}`
 - records of the graph API: `corpusId, title, abstract, references: [{corpusId}]`
 
-A paper without title or abstract is rejected: neither it nor a citation of it gives a pair.
+A paper without an abstract has no section and gives no pair of its own, but what it cites counts.
 """
 
 from __future__ import annotations
@@ -53,15 +53,14 @@ def _parsed(line: bytes | None) -> dict[str, Any] | str:
 def _document(paper: dict[str, Any], source: str, declared: str | None) -> RawDocument | Reject:
     identity = f"{source}:{_paper_id(paper)}"
     title, abstract = one_line(_title(paper)), _abstract(paper).strip()
-    for name, value in (("missing_title", title), ("missing_abstract", abstract)):
-        if not value:
-            return Reject(identity, "extract", name, source, declared or "", title[:200])
+    if not title:
+        return Reject(identity, "extract", "missing_title", source, declared or "")
     cites = dict.fromkeys(f"{source}:{cited}" for cited in _cited(paper))
     cites.pop(identity, None)
     return RawDocument(
         id=identity,
         title=title,
-        sections=[RawSection("", 0, abstract)],
+        sections=[RawSection("", 0, abstract)] if abstract else [],
         abstract=abstract,
         url=_text(paper.get("s2_url") or paper.get("url")),
         date=_date(paper),
