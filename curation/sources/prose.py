@@ -25,13 +25,18 @@ def prose(text: str) -> str:
 
     A text without any prose is returned as it is.
     """
-    lines = [line for line in text.split("\n") if line.strip()]
-    start, end = _best_stretch([_weight(line.strip()) for line in lines])
+    lines = text.split("\n")
+    weights = [_weight(stripped) if (stripped := line.strip()) else 0 for line in lines]
+    start, end = _best_stretch(weights)
     kept = lines[start:end]
     if not kept:
         return text
     counts = Counter(line.strip() for line in kept)
-    return "\n".join(s for s in kept if counts[s.strip()] == 1 or _weight(s.strip()) > 0)
+    return "\n".join(
+        line
+        for line, weight in zip(kept, weights[start:end], strict=True)
+        if weight >= 0 or counts[line.strip()] == 1
+    )
 
 
 def amount(text: str) -> int:

@@ -138,12 +138,31 @@ def test_a_page_cut_in_half_is_no_document(compress: type[bytes]) -> None:
     assert summary(data) == ["Story number 1", "truncated_record"]
 
 
-def test_corrupt_bytes_end_the_file_with_a_reject() -> None:
-    """What was read before stays, and the damage is counted once."""
+@pytest.mark.parametrize("at", [0, 20, 200], ids=["its beginning", "its head", "its middle"])
+def test_corrupt_bytes_cost_their_record_only(at: int) -> None:
+    """Each damage is counted once, and reading goes on with the next member."""
     data = bytearray(b"".join(MEMBERS))
-    middle = (ENDS[1] + ENDS[2]) // 2
-    data[middle : middle + 40] = b"\xff" * 40
-    assert summary(bytes(data)) == ["Story number 0", "Story number 1", "damaged_warc"]
+    for number in (1, 3):
+        start = ENDS[number - 1] + at
+        data[start : start + 40] = b"\xff" * 40
+    expected = [
+        "Story number 0",
+        "damaged_warc",
+        "Story number 2",
+        "damaged_warc",
+        "Story number 4",
+    ]
+    assert summary(bytes(data)) == expected
+
+
+def test_noise_between_members_costs_none() -> None:
+    """The next member is found behind megabytes that are none."""
+    noise = b"\x1f\x8b\x08" * 70_001 + bytes(1 << 20)
+    assert summary(MEMBERS[0] + noise + MEMBERS[1]) == [
+        "Story number 0",
+        "damaged_warc",
+        "Story number 1",
+    ]
 
 
 @pytest.mark.parametrize("data", [b"garbage\n" * 99, b"{}\n", b"\x00" * 500], ids=str)
