@@ -77,6 +77,8 @@ def read_rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
             yield row
         elif row and len(row) != len(header):
             yield "wrong_number_of_fields"
+        elif any("\ufffd" in value for value in row):
+            yield "undecodable"  # another charset than UTF-8
         elif row:
             yield {name: listed(value) for name, value in zip(header, row, strict=True)}
 
