@@ -30,6 +30,7 @@ class _Lines:
         self._lines = read_lines(stream)
         self._returned: deque[str | None] = deque()
         self.taken: list[str | None] = []
+        self.undecodable = False
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -39,11 +40,18 @@ class _Lines:
             line = self._returned.popleft()
         else:
             raw = next(self._lines)
-            line = None if raw is None else raw.decode("utf-8", "replace").replace("\r", " ") + "\n"
+            line = None if raw is None else self._decoded(raw)
         self.taken.append(line)
         if line is None:
             raise _LineTooLongError
         return line
+
+    def _decoded(self, raw: bytes) -> str:
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:  # another charset than UTF-8
+            text, self.undecodable = raw.decode("utf-8", "replace"), True
+        return text.replace("\r", " ") + "\n"
 
     def give_back(self) -> None:
         """Let all lines since the last row be read again, except the first."""
@@ -77,8 +85,6 @@ def read_rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
             yield row
         elif row and len(row) != len(header):
             yield "wrong_number_of_fields"
-        elif any("\ufffd" in value for value in row):
-            yield "undecodable"  # another charset than UTF-8
         elif row:
             yield {name: listed(value) for name, value in zip(header, row, strict=True)}
 
@@ -90,7 +96,8 @@ def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
         try:
             for row in csv.reader(lines, delimiter=delimiter):
                 lines.taken.clear()
-                yield row
+                yield "undecodable" if lines.undecodable else row
+                lines.undecodable = False
             return
         except _LineTooLongError:
             yield "line_too_long"
