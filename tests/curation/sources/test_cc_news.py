@@ -22,7 +22,7 @@ BODY = f"{PARAGRAPH}\n{PARAGRAPH}"
 
 
 def in_process(body: bytes, charset: str | None) -> html.Page | str:
-    return extraction.read_page(body, charset, html.resiliparse_text)
+    return extraction.read_page(markup.strip_unread(body), charset, html.resiliparse_text)
 
 
 def read(data: bytes) -> list[RawDocument | Reject]:
