@@ -141,7 +141,7 @@ def without_host(title: str, host: str) -> str:
     """Return a title without a last piece that spells its host ("… | The Post")."""
     cut = next(reversed(list(_SEPARATOR.finditer(title))), None)
     tail = "".join(filter(str.isalnum, title[cut.end() :].casefold())) if cut else ""
-    return title[: cut.start()] if cut and len(tail) > 1 and tail in host else title
+    return title[: cut.start()] if cut and len(tail) > 2 and tail in host else title
 
 
 def without_site(title: str) -> str:

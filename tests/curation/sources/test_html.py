@@ -88,6 +88,52 @@ def test_choice_of_the_title(candidates: tuple[str, list[str], str], expected: s
     assert html.choose_title(*candidates) == expected
 
 
+SITES = {
+    "behind": ("A tale of cities | The Post", "The Post", "A tale of cities"),
+    "any case and divider": ("A tale » THE POST", "The Post", "A tale"),
+    "full width": ("都市の物語：朝報", "朝報", "都市の物語"),
+    "before": ("The Post | A tale", "The Post", "A tale"),
+    "part of a word": ("A tale of outposts", "posts", "A tale of outposts"),
+    "part of the title": ("Why we love The Post", "The Post", "Why we love The Post"),
+    "before without divider": ("The Post moves house", "The Post", "The Post moves house"),
+    "alone": ("The Post", "The Post", "The Post"),
+    "unknown": ("A tale | The Post", "", "A tale | The Post"),
+    "with its own slogan": ("A tale | Post", "Post | News daily", "A tale"),
+}
+
+
+@pytest.mark.parametrize(("title", "site", "expected"), SITES.values(), ids=SITES)
+def test_the_name_of_the_site_is_no_title(title: str, site: str, expected: str) -> None:
+    """It goes with what divides it, however long it is."""
+    assert html.without_name(title, site) == expected
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("A tale | The Daily Post", "A tale"),
+        ("A tale - dailypost", "A tale"),
+        ("A tale - of cities", "A tale - of cities"),
+        ("The Daily Post", "The Daily Post"),
+    ],
+)
+def test_the_host_spells_the_site(title: str, expected: str) -> None:
+    """A last piece whose letters stand in the host is the site's name."""
+    page = (
+        f"<title>{title}</title><meta property=og:url content='https://www.thedailypost.example/a'>"
+    )
+    assert html.extract(page).title == expected
+
+
+def test_a_wrong_choice_of_the_main_content_is_made_good() -> None:
+    """Where it has next to nothing, the paragraphs of the whole page are taken."""
+    paragraphs = "".join(f"<p>{PARAGRAPH}</p>" for _ in range(3))
+    page = (
+        f"<div class=sidebar>{paragraphs}</div><article><h1>A title</h1><p>Caption.</p></article>"
+    )
+    assert html.extract(page).text.count("The river rises") == 3
+
+
 BODIES = {
     "navigation before it": ("Home\nA tale\nOne.\nTwo.\nThree.", "One.\nTwo.\nThree."),
     "any case and spaces": (" a  TALE \nOne.", "One."),
