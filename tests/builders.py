@@ -47,10 +47,12 @@ def write_json_lines(path: Path, rows: list[object]) -> Path:
     return path
 
 
-def warc_record(url: str, body: bytes, *, status: str = "200 OK", kind: str = "text/html") -> bytes:
+def warc_record(
+    url: str, body: bytes, *, status: str = "200 OK", kind: str = "text/html", headers: str = ""
+) -> bytes:
     http = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    )
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
     payload = http + body
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\n"

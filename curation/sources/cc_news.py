@@ -11,6 +11,7 @@ from curation.records import Reject
 from curation.sources import warc
 from curation.sources.extraction import PageReader
 from curation.sources.html import Page
+from curation.sources.payload import decode_payload
 from curation.sources.raw import RawDocument, RawSection
 
 Extract = Callable[[bytes, str | None], Page | str]
@@ -38,7 +39,7 @@ def _page(
     record: Any, url: str, body: bytes, source: str, declared: str | None, extract: Extract
 ) -> RawDocument | Reject:
     identity = warc.identity(source, url)
-    page: Page | str = _problem(record, body) or extract(body, record.http_charset)
+    page: Page | str = _problem(record, body) or _extracted(record, body, extract)
     if isinstance(page, str):
         return Reject(identity, "extract", page, source, value=url[:500])
     return RawDocument(
@@ -50,6 +51,18 @@ def _page(
         date=warc.date_of(record),
         language=declared,
     )
+
+
+def _extracted(record: Any, body: bytes, extract: Extract) -> Page | str:
+    transfer, content = (
+        record.http_headers.get(name) or "" for name in ("Transfer-Encoding", "Content-Encoding")
+    )
+    page = decode_payload(body, transfer, content, warc.MAX_PAGE)
+    if page is None:
+        return "unknown_encoding"
+    if len(page) > warc.MAX_PAGE:
+        return "page_too_large"
+    return extract(page, record.http_charset)
 
 
 def _problem(record: Any, body: bytes) -> str:
