@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from curation.sources.c4 import split_title
-from curation.sources.html import after_title, without_site
 from curation.sources.prose import prose
+from curation.sources.titles import after_title, without_site
 from curation.text import one_line
 
 _SEPARATOR = re.compile(r"\s+[|–—·•»:\-]+\s+")
