@@ -1,8 +1,8 @@
 """Which paper cites which → citation pairs, when a paper and its citations have met.
 
-A paper leaves one row under its own id, with its text, and one under the id of each paper that
-it cites, with its title. Rows of one id lie side by side in sorted runs, so that a citation is
-resolved without a table of all papers and without any text in a shuffle.
+A paper leaves a row under the id of each paper that it cites, with its title; one that is kept
+leaves a row under its own id, with its text. Rows of one id lie side by side in sorted runs, so
+that a citation is resolved without a table of all papers and without any text in a shuffle.
 """
 
 from __future__ import annotations
@@ -43,42 +43,36 @@ REFERENCE = pa.schema(
 )
 
 
-def references(raw: RawDocument, record: Document | Reject) -> Iterator[Reference]:
-    """Yield the rows that a paper leaves: its own, then one for each paper that it cites.
+def citing(raw: RawDocument, source: str) -> Iterator[Reference]:
+    """Yield a row for each paper that a paper of a source cites, whatever becomes of itself."""
+    title = one_line(raw.title)
+    for cited_id in raw.cites:
+        yield Reference(cited_id, raw.id, title, "", raw.language or "", source)
 
-    A paper that was rejected for want of an abstract cites all the same; any other reject is
-    not there.
-    """
-    if isinstance(record, Document):
-        title, text = record.title, record.text
-    elif record.reason == "missing_abstract":
-        title, text = one_line(raw.title), ""
-    else:
-        return
-    yield Reference(raw.id, "", title, text, record.language, record.source)
-    for cited in raw.cites:
-        yield Reference(cited, raw.id, title, "", record.language, record.source)
+
+def cited(document: Document) -> Reference:
+    """Return the row of a paper that is kept."""
+    return Reference(
+        document.id, "", document.title, document.text, document.language, document.source
+    )
 
 
 def citation_pairs(rows: Iterable[Reference], limit: int) -> Iterator[Pair | Reject]:
     """Yield pairs (title of the citing paper, title and abstract of the cited) of rows by id.
 
     A paper that is cited more often than `limit` keeps so many citations, chosen by a hash of
-    both ids; the rest of them, and those of papers without abstract or not there, are one reject
-    a paper.
+    both ids; the rest of them, and citations of papers that are not there, are one reject a paper.
     """
     for identity, group in groupby(rows, key=lambda row: row.id):
         items = list(group)
         paper = next((row for row in items if not row.citing_id), None)
-        citing = {row.citing_id: row for row in items if row.citing_id}
-        chosen = sorted(citing, key=lambda name: _draw(identity, name))
-        if paper is None or not paper.text:
-            reason = "cited_without_abstract" if paper else "cited_paper_absent"
-            if citing:
-                yield _reject(reason, items[0], len(citing))
+        by_paper = {row.citing_id: row for row in items if row.citing_id}
+        chosen = sorted(by_paper, key=lambda name: _draw(identity, name))
+        if paper is None:
+            yield _reject("cited_paper_absent", items[0], len(by_paper))
             continue
         for name in chosen[:limit]:
-            yield _pair(citing[name], paper)
+            yield _pair(by_paper[name], paper)
         if len(chosen) > limit:
             yield _reject("cited_too_often", paper, len(chosen) - limit)
 
@@ -88,15 +82,15 @@ def _draw(cited: str, citing: str) -> tuple[int, str]:
     return xxhash.xxh3_64_intdigest(f"{cited}\0{citing}".encode("utf-8", "replace")), citing
 
 
-def _pair(citing: Reference, paper: Reference) -> Pair:
+def _pair(row: Reference, paper: Reference) -> Pair:
     return Pair(
-        query=citing.title,
+        query=row.title,
         positive=f"{paper.title}\n{paper.text}",
         relation="citation",
-        query_language=citing.language or paper.language,
+        query_language=row.language or paper.language,
         language=paper.language,
         source=paper.source,
-        query_document_id=citing.citing_id,
+        query_document_id=row.citing_id,
         document_id=paper.id,
     )
 

@@ -13,7 +13,7 @@ from curation.citations import REFERENCE, Reference, citation_pairs
 from curation.config import CurationConfig
 from curation.records import Reject
 from curation.runs import KEY
-from curation.tokens import TokenCounter
+from curation.tokens import TokenCounter, shared_counter
 from pipelines.merges import Merged
 from pipelines.parts import PartPlan, WriteParts
 from pipelines.spill import count_tokens
@@ -56,12 +56,14 @@ class CitationMergeSetup:
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
         """Load the tokenizer."""
-        counter = TokenCounter(self.tokenizer)
+        counter = shared_counter(self.tokenizer)
         return lambda table: merge_references(table, self.config, counter)
 
 
 def merge_references(table: pa.Table, config: CurationConfig, counter: TokenCounter) -> Merged:
     """Turn a sorted range of references into pairs and rejects; no row stays."""
+    if "citation" not in config.pairs.relations:
+        table = table.slice(0, 0)
     rows = (Reference(**row) for row in table.drop_columns([KEY]).to_pylist())
     found = list(citation_pairs(rows, config.pairs.max_citations))
     count_tokens([item for item in found if not isinstance(item, Reject)], counter)

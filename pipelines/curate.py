@@ -2,7 +2,8 @@
 
 1. extract   each file is read once; cleaned and scored records are spilled as runs
 2. decide    thin keys of documents that pass their thresholds meet by id and by title
-3. write     document parts gather their key range, drop rejects and duplicates, and give pairs
+3. write     document parts gather their key range, drop rejects and duplicates, and give pairs;
+             papers that are kept meet the papers that cite them
 4. pairs     pair parts gather theirs: buckets by length, sorted, duplicates dropped
 
 The runs of step 1 lie in a folder of their own, for later runs that decide otherwise.
@@ -10,7 +11,7 @@ The runs of step 1 lie in a folder of their own, for later runs that decide othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +20,12 @@ import apache_beam as beam
 import pyarrow as pa
 
 from curation import caps, dedup, storage, tokens
-from curation.config import CurationConfig
-from curation.extract import Cleaner, Split, SplitReader, list_splits
+from curation.citations import citing
+from curation.config import CurationConfig, SourceConfig
+from curation.draw import is_drawn
+from curation.extract import Cleaner, Raw, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
+from curation.sources.raw import RawDocument
 from curation.tokens import shared_counter
 from pipelines.citations import ResolveCitations
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
@@ -73,7 +77,8 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     extracted = (
         pipeline
         | "Splits" >> Elements(list_splits(job.config), job.workspace)
-        | "Extract" >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "rejects")
+        | "Extract"
+        >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "references", "rejects")
     )
     config, workspace = job.config, job.workspace
     keys = extracted.documents | "Decide" >> beam.ParDo(ThinKeys(config)).with_outputs(
@@ -88,7 +93,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         job.plan("documents", DOCUMENT),
         job.workspace,
         DocumentMergeSetup(config, job.tokenizer, workspace),
-        spills=("pairs", "rejects", "hosts"),
+        spills=("pairs", "references", "rejects", "hosts"),
         after=(drops, generic) | "Decisions" >> beam.Flatten(),
     )
     capped = (
@@ -99,8 +104,10 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
             "capped", workspace, partial(caps.over_cap, cap=config.pairs.max_pairs_per_domain)
         )
     )
-    citations = extracted.references | "Citations" >> ResolveCitations(
-        job.config, job.tokenizer, job.workspace
+    citations = (
+        (extracted.references, documents.references)
+        | "References" >> beam.Flatten()
+        | "Citations" >> ResolveCitations(config, job.tokenizer, workspace)
     )
     pairs = (
         (extracted.pairs, documents.pairs, citations.pairs)
@@ -153,7 +160,8 @@ class Extract(beam.DoFn):  # type: ignore[misc]
         spiller = Spiller(job.extraction, element, job.part_bytes)
         reader = SplitReader(split, source)
         self._cleaner.masked.clear()
-        for record in self._cleaner.clean_all(reader, source):
+        raws = spill_citing(reader, source, spiller)
+        for record in self._cleaner.clean_all(raws, source):
             tally.add("in", source.label)
             tally.tick(reader.share)
             if record is None:
@@ -172,3 +180,12 @@ class Extract(beam.DoFn):  # type: ignore[misc]
         outputs = [run.path for _, run in spiller.written]
         tally.finish(outputs)
         return outputs
+
+
+def spill_citing(raws: Iterable[Raw], source: SourceConfig, spiller: Spiller) -> Iterator[Raw]:
+    """Pass raw records on, and spill what papers cite once they are cleaned."""
+    for raw in raws:
+        yield raw
+        if isinstance(raw, RawDocument) and is_drawn(raw.id, "source", source.sample):
+            for row in citing(raw, source.label):
+                spiller.add("references", row, len(row.title))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curation import caps, dedup, storage
+from curation.citations import cited
 from curation.config import CurationConfig
 from curation.filters import Decider, Decisions
 from curation.pairs import document_pairs
@@ -111,6 +112,12 @@ def _pairs(
     uncapped = {source.label for source in config.sources if source.kind == "wikipedia"}
     titles = [caps.title_hash(d.source, d.title) for d in documents]
     generic = np.isin(np.array(titles, np.uint64), verdicts.generic_titles).tolist()
+    papers = {source.label for source in config.sources if source.kind == "s2orc"}
+    extras += [
+        ("references", cited(document), len(document.text))
+        for document in documents
+        if document.source in papers and "citation" in config.pairs.relations
+    ]
     for document, is_generic in zip(documents, generic, strict=True):
         own: list[Pair] = []
         for item in document_pairs(document, config.pairs, has_generic_title=is_generic):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from curation.citations import Reference, citation_pairs, references
+from curation.citations import Reference, citation_pairs, cited, citing
 from curation.records import Document, Pair, Reject
 from curation.sources.raw import RawDocument, RawSection
 
@@ -38,11 +38,9 @@ def test_a_title_without_a_language_is_in_that_of_the_cited() -> None:
     [
         ([paper("a")], []),
         ([citation("a", "b"), citation("a", "c")], [("cited_paper_absent", "2")]),
-        ([paper("a", ""), citation("a", "b")], [("cited_without_abstract", "1")]),
-        ([paper("a", "")], []),
         ([], []),
     ],
-    ids=["uncited", "absent", "no abstract", "nothing", "empty"],
+    ids=["uncited", "absent", "empty"],
 )
 def test_what_gives_no_pair(rows: list[Reference], expected: list[tuple[str, str]]) -> None:
     """Unresolved citations are counted, one reject a paper."""
@@ -61,23 +59,12 @@ def test_a_famous_paper_keeps_so_many() -> None:
     assert (first[3].reason, first[3].value) == ("cited_too_often", "7")  # type: ignore[union-attr]
 
 
-RAW = RawDocument("a", "A  title", [RawSection("", 0, "Text.")], cites=["b", "c"])
-KEPT = Document("a", "s2", "A title", "Text.", language="en")
-
-
 def test_what_a_paper_leaves() -> None:
-    """Its own row with its text, and its title under each paper that it cites."""
-    assert list(references(RAW, KEPT)) == [
-        Reference("a", "", "A title", "Text.", "en", "s2"),
-        Reference("b", "a", "A title", "", "en", "s2"),
-        Reference("c", "a", "A title", "", "en", "s2"),
+    """Its title under each paper that it cites, and under its own id its text, once it is kept."""
+    raw = RawDocument("a", "A  title", [RawSection("", 0, "Text.")], cites=["b", "c"])
+    assert list(citing(raw, "s2")) == [
+        Reference("b", "a", "A title", "", "", "s2"),
+        Reference("c", "a", "A title", "", "", "s2"),
     ]
-
-
-@pytest.mark.parametrize(("reason", "rows"), [("missing_abstract", 3), ("words_too_low", 0)])
-def test_what_a_rejected_paper_leaves(reason: str, rows: int) -> None:
-    """One without an abstract cites; one of bad quality is not there."""
-    reject = Reject("a", "extract", reason, "s2", "en")
-    found = list(references(RAW, reject))
-    assert len(found) == rows
-    assert all(row.text == "" for row in found)
+    kept = Document("a", "s2", "A title", "Text.", language="en")
+    assert cited(kept) == Reference("a", "", "A title", "Text.", "en", "s2")
