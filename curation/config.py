@@ -107,10 +107,14 @@ class CurationConfig:
     """Keep cleaned and scored documents, about the size of the text, for runs that decide anew."""
     pairs: PairConfig = field(default_factory=PairConfig)
     """Which pairs documents give."""
+    split_mb: float = 64.0
+    """Files that can be cut (bz2 dumps of many streams, plain XML, plain JSON lines) are read in
+    pieces of this size in MB, each by one worker; outputs are the same for any size."""
     part_mb: float = 64.0
     """Uncompressed size of an output part, in MB: also what a worker holds while writing one."""
 
     def __post_init__(self) -> None:
         check_range("curation.min_language_score", self.min_language_score, 0.0, 1.0)
+        check_range("curation.split_mb", self.split_mb, 0.001, 1e6)
         check_range("curation.part_mb", self.part_mb, 0.01, 4096)
         check_range("curation.max_document_characters", self.max_document_characters, 1, 1e9)

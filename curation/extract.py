@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import xxhash
 
-from curation import pii, storage, text
+from curation import pii, ranges, storage, text
 from curation.config import WARC_KINDS, CurationConfig, SourceConfig
 from curation.draw import is_drawn
 from curation.language import LanguageDetector, fits_script
 from curation.phrases import load_word_lists
 from curation.quality import fill_scores
 from curation.records import Document, Pair, Reject, Section, text_key
+from curation.redirects import Redirect, title_key
 from curation.sources import readers, streams
 from curation.sources.archives import Archive
-from curation.sources.raw import RawDocument, RawPair
+from curation.sources.raw import RawDocument, RawPair, RawRedirect
 
-Raw = RawDocument | RawPair | Reject
+Raw = RawDocument | RawPair | RawRedirect | Reject
+Cleaned = Document | Pair | Redirect | Reject | None
 _SCORED_AT_ONCE = 1 << 18  # characters
 _CODE = re.compile(r"[A-Za-z]{2,8}(?:[-_@][A-Za-z0-9]{1,8})*")
 
@@ -33,26 +37,46 @@ def language_code(declared: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One unit of reading: a file of a source."""
+    """One unit of reading: a file of a source, or the bytes of it from `start` on."""
 
     source: int
     path: str
     bytes: int
+    start: int = 0
+    is_whole: bool = True
+
+    @property
+    def stop(self) -> int:
+        """The offset behind the split's last byte."""
+        return self.start + self.bytes
 
     @property
     def element(self) -> str:
         """The split's name among the elements of work."""
-        return xxhash.xxh3_64_hexdigest(f"{self.source}\0{self.path}".encode())
+        where = "" if self.is_whole else f"\0{self.start}\0{self.bytes}"
+        return xxhash.xxh3_64_hexdigest(f"{self.source}\0{self.path}{where}".encode())
 
 
 def list_splits(config: CurationConfig) -> list[Split]:
     """Return the splits of all sources, the largest first so that no worker ends last alone."""
     splits = [
-        Split(number, path, storage.size_of(path))
+        split
         for number, source in enumerate(config.sources)
         for path in storage.expand(source.path)
+        for split in _splits_of(number, source, path, int(config.split_mb * (1 << 20)))
     ]
-    return sorted(splits, key=lambda s: (-s.bytes, s.source, s.path))
+    return sorted(splits, key=lambda s: (-s.bytes, s.source, s.path, s.start))
+
+
+_UNITS = {"wikipedia": "pages"} | dict.fromkeys(("c4", "mc4", "ccnet", "json", "s2orc"), "lines")
+
+
+def _splits_of(number: int, source: SourceConfig, path: str, most: int) -> list[Split]:
+    if source.kind == "wikipedia" and ranges.is_index(path):
+        return []
+    unit = "" if source.members else _UNITS.get(source.kind, "")
+    found = ranges.ranges(path, storage.size_of(path), unit, most)
+    return [Split(number, path, stop - start, start, len(found) == 1) for start, stop in found]
 
 
 class SplitReader:
@@ -61,72 +85,112 @@ class SplitReader:
     def __init__(self, split: Split, source: SourceConfig) -> None:
         self._split = split
         self._source = source
-        self._position: Callable[[], int] = lambda: 0
+        self._position: Callable[[], int] = lambda: split.start
 
     @property
     def share(self) -> float:
-        """The share of the file's bytes consumed so far."""
-        return min(1.0, self._position() / max(1, self._split.bytes))
+        """The share of the split's bytes consumed so far."""
+        done = self._position() - self._split.start
+        return max(0.0, min(1.0, done / max(1, self._split.bytes)))
 
     def __iter__(self) -> Iterator[Raw]:
-        if self._source.kind in WARC_KINDS:
-            yield from self._warc()
-        elif self._source.members:
-            yield from self._archive()
-        else:
-            stream = streams.open_stream(self._split.path)
-            self._position = lambda: stream.position
-            yield from self._file(stream, self._split.path)
-
-    def _warc(self) -> Iterator[Raw]:
         found = False
-        with storage.open_read(self._split.path) as raw:
-            self._position = raw.tell
-            for page in readers.read_warc(raw, self._source):
+        records = self._records_of_kind()
+        with closing(records):
+            for record in records:
                 found = True
-                yield page
-            self._position = lambda: self._split.bytes
-        if not found:  # an empty file, or one without such records (WAT)
+                yield record
+        self._position = lambda: self._split.stop
+        if not found and self._is_without_records():
             yield self._damage("no_records")
 
-    def _archive(self) -> Iterator[Raw]:
+    def _is_without_records(self) -> bool:
+        """Tell whether the whole file has no record; of several splits the first one does."""
+        if self._split.is_whole:
+            return True
+        if self._split.start:
+            return False
+        whole = Split(self._split.source, self._split.path, storage.size_of(self._split.path))
+        with closing(SplitReader(whole, self._source)._records()) as records:
+            return next(records, None) is None
+
+    def _records_of_kind(self) -> Generator[Raw, None, None]:
+        if self._source.kind in WARC_KINDS:
+            return self._warc()
+        return self._archive() if self._source.members else self._records()
+
+    def _warc(self) -> Generator[Raw, None, None]:
+        with storage.open_read(self._split.path) as raw:
+            self._position = raw.tell
+            yield from readers.read_warc(raw, self._source)
+            self._position = lambda: self._split.stop
+
+    def _archive(self) -> Generator[Raw, None, None]:
         found = False
         with Archive(self._split.path, self._source.members) as archive:
             self._position = lambda: archive.position
             for name, member in archive:
                 found = True
-                yield from self._file(streams.DecompressedStream(member), name, name)
-            self._position = lambda: self._split.bytes
+                yield from self._member(name, streams.DecompressedStream(member))
+            self._position = lambda: self._split.stop
         if archive.damage or not found:
             yield self._damage(f"{archive.damage}_file" if archive.damage else "no_members")
 
-    def _file(
-        self, stream: streams.DecompressedStream, path: str, member: str = ""
-    ) -> Iterator[Raw]:
+    def _member(self, name: str, stream: streams.DecompressedStream) -> Iterator[Raw]:
+        found = False
         with streams.transcoded(stream) as decoded:
-            found = False
-            for record in self._read(decoded, path):
+            for record in self._read(decoded, stream.bounds, name):
                 found = True
                 yield record
         if stream.damage or not found:
-            yield self._damage(f"{stream.damage}_file" if stream.damage else "no_records", member)
+            reason = f"{stream.damage}_file" if stream.damage else "no_records"
+            yield self._damage(reason, member=name)
 
-    def _damage(self, reason: str, member: str = "") -> Reject:
-        name = self._split.path.rsplit("/", 1)[-1] + (f"!{member}" if member else "")
+    def _records(self) -> Generator[Raw, None, None]:
+        split = self._split
+        if not split.is_whole and _UNITS[self._source.kind] == "lines":
+            raw = storage.open_read(split.path)
+            window = streams.LineWindow(raw, split.start, split.stop)
+            self._position = lambda: window.position
+            with io.BufferedReader(window, streams.CHUNK) as lines:
+                yield from self._read(lines, None)
+            return
+        stop = None if split.is_whole else split.stop
+        stream = streams.open_stream(split.path, split.start, stop)
+        self._position = lambda: stream.position
+        with streams.transcoded(stream) as decoded:
+            yield from self._read(decoded, stream.bounds)
+        for damage in stream.damages:
+            yield self._damage(f"{damage.kind}_file", damage.offset)
+
+    def _damage(self, reason: str, offset: int = 0, member: str = "") -> Reject:
+        name = self._split.path.rsplit("/", 1)[-1]
+        name += f"!{member}" if member else f"@{offset}" if offset else ""
         return Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
 
-    def _read(self, stream: IO[bytes], path: str) -> Iterator[Raw]:
+    def _read(
+        self, stream: IO[bytes], bounds: streams.Bounds | None, path: str = ""
+    ) -> Iterator[Raw]:
         label, language = self._source.label, self._source.language
         match self._source.kind:
             case "wikipedia":
-                from curation.sources import wikipedia
-
-                return wikipedia.read_articles(stream, label, language)
+                return self._read_wikipedia(stream, bounds)
             case "po":
                 from curation.sources import parallel
 
                 return parallel.read_po(stream, label, language)
-        return readers.read_rows(stream, self._source, path)
+        path = path or self._split.path
+        return readers.read_rows(stream, self._source, path, lines=not self._split.is_whole)
+
+    def _read_wikipedia(self, stream: IO[bytes], bounds: streams.Bounds | None) -> Iterator[Raw]:
+        from curation.sources import wikipedia
+
+        head = None
+        if self._split.start:
+            with streams.open_stream(self._split.path) as beginning:
+                head = wikipedia.read_head(cast("IO[bytes]", beginning))
+        label, language = self._source.label, self._source.language
+        return wikipedia.read_articles(stream, label, language, bounds, head)
 
 
 class Cleaner:
@@ -142,9 +206,7 @@ class Cleaner:
         self.masked: Counter[str] = Counter()
         """Masks set so far, by what they stand for."""
 
-    def clean_all(
-        self, raws: Iterable[Raw], source: SourceConfig
-    ) -> Iterator[Document | Pair | Reject | None]:
+    def clean_all(self, raws: Iterable[Raw], source: SourceConfig) -> Iterator[Cleaned]:
         """Yield one record for each raw one, documents scored in batches and so a little later."""
         held: list[Document] = []
         size = 0
@@ -166,13 +228,16 @@ class Cleaner:
         """Set the quality scores of documents."""
         fill_scores(documents, self._word_lists)
 
-    def clean(self, raw: Raw, source: SourceConfig) -> Document | Pair | Reject | None:
+    def clean(self, raw: Raw, source: SourceConfig) -> Cleaned:
         """Return a record, not scored yet, or a reject; None for one that the sample leaves out."""
         code = language_code(raw.language)
         if isinstance(raw, Reject):
             raw.language = code
             return raw
         raw.language = code or None
+        if isinstance(raw, RawRedirect):
+            target = title_key(source.label, raw.language, raw.target)
+            return Redirect(raw.id, source.label, code, text.one_line(raw.title), target)
         if isinstance(raw, RawPair):
             pair = self._pair(raw, source)
             return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from curation.errors import ConfigError, check_range, unknown_name
@@ -30,6 +30,8 @@ class PairConfig:
     """Pairs kept of one host, chosen by hash, but for Wikipedia; 0: no limit."""
     max_citations: int = 20
     """Citation pairs of one cited paper; famous papers would crowd out the rest."""
+    redirects_per_document: int = 3
+    """Title-body pairs from redirects to an article, at most; 0 leaves redirects out."""
 
     def __post_init__(self) -> None:
         for relation in self.relations:
@@ -41,13 +43,24 @@ class PairConfig:
         check_range("curation.pairs.max_title_frequency", self.max_title_frequency, 0, 1e9)
         check_range("curation.pairs.max_pairs_per_domain", self.max_pairs_per_domain, 0, 1e9)
         check_range("curation.pairs.max_citations", self.max_citations, 1, 1e6)
+        check_range("curation.pairs.redirects_per_document", self.redirects_per_document, 0, 1000)
+
+    @property
+    def uses_redirects(self) -> bool:
+        """Tell whether redirects give pairs."""
+        return self.redirects_per_document > 0 and "title-body" in self.relations
 
 
 def document_pairs(
-    document: Document, config: PairConfig, *, has_generic_title: bool = False
+    document: Document,
+    config: PairConfig,
+    *,
+    has_generic_title: bool = False,
+    alternative_titles: Sequence[str] = (),
 ) -> Iterator[Pair | Reject]:
     """Yield the pairs of a document, or the reason why a possible pair was not taken."""
-    for relation, query, positive in _candidates(document, config.relations):
+    others = (("title-body", title, document.text) for title in alternative_titles)
+    for relation, query, positive in (*_candidates(document, config.relations), *others):
         reason = _reject_reason(query, positive, document, config)
         if not reason and has_generic_title:
             reason = "generic_title"

@@ -1,7 +1,8 @@
 """`curate`: raw files → documents, pairs and rejects.
 
 1. extract   each file is read once; cleaned and scored records are spilled as runs
-2. decide    thin keys of documents that pass their thresholds meet by id and by title
+2. decide    thin keys of documents that pass their thresholds meet by id and by title; redirects
+             meet the articles they point to by a hash of the title
 3. write     document parts gather their key range, drop rejects and duplicates, and give pairs;
              papers that are kept meet the papers that cite them
 4. pairs     pair parts gather theirs: buckets by length, sorted, duplicates dropped
@@ -25,15 +26,19 @@ from curation.config import CurationConfig, SourceConfig
 from curation.draw import is_drawn
 from curation.extract import Cleaner, Raw, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
+from curation.redirects import Redirect, TitleKey, document_title_key
 from curation.sources.raw import RawDocument
 from curation.tokens import shared_counter
 from pipelines.citations import ResolveCitations
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
-from pipelines.spill import Spiller, count_tokens, earlier_runs
+from pipelines.redirects import JoinRedirects
+from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
 from pipelines.stored import Elements, StoredJob
 from pipelines.work import Tally, Workspace
+
+SPILLED = ("documents", "pairs", "redirects", "titles", "references", "rejects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +82,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     extracted = (
         pipeline
         | "Splits" >> Elements(list_splits(job.config), job.workspace)
-        | "Extract"
-        >> beam.ParDo(Extract(job)).with_outputs("documents", "pairs", "references", "rejects")
+        | "Extract" >> beam.ParDo(Extract(job)).with_outputs(*SPILLED)
     )
     config, workspace = job.config, job.workspace
     keys = extracted.documents | "Decide" >> beam.ParDo(ThinKeys(config)).with_outputs(
@@ -89,12 +93,15 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     generic = keys.titles | "Generic titles" >> StoreShards(
         "titles", workspace, partial(caps.generic_titles, limit=frequency)
     )
+    joined = (extracted.redirects, extracted.titles) | "Alternative titles" >> JoinRedirects(
+        job.workspace, job.part_bytes
+    )
     documents = extracted.documents | "Documents" >> WriteParts(
         job.plan("documents", DOCUMENT),
         job.workspace,
         DocumentMergeSetup(config, job.tokenizer, workspace),
         spills=("pairs", "references", "rejects", "hosts"),
-        after=(drops, generic) | "Decisions" >> beam.Flatten(),
+        after=(drops, generic, joined.joined) | "Decisions" >> beam.Flatten(),
     )
     capped = (
         documents.hosts
@@ -128,7 +135,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         )
     )
     _ = (
-        (extracted.rejects, documents.rejects, citations.rejects, pairs.rejects)
+        (extracted.rejects, joined.rejects, documents.rejects, citations.rejects, pairs.rejects)
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
     )
@@ -169,8 +176,14 @@ class Extract(beam.DoFn):  # type: ignore[misc]
             elif isinstance(record, Reject):
                 count_record(tally, "rejects", record)
                 spiller.add("rejects", record, len(record.excerpt))
+            elif isinstance(record, Redirect):
+                self._spill_redirect(record, spiller, tally)
             elif isinstance(record, Document):
                 spiller.add("documents", record, len(record.text))
+                if source.kind == "wikipedia" and job.config.pairs.uses_redirects:
+                    key = int(document_keys([record])[0])
+                    title = TitleKey(document_title_key(record), key)
+                    spiller.add("titles", title, 0)
             else:
                 count_tokens([record], self._counter)
                 spiller.add("pairs", record, len(record.positive))
@@ -180,6 +193,12 @@ class Extract(beam.DoFn):  # type: ignore[misc]
         outputs = [run.path for _, run in spiller.written]
         tally.finish(outputs)
         return outputs
+
+    def _spill_redirect(self, redirect: Redirect, spiller: Spiller, tally: Tally) -> None:
+        if self._job.config.pairs.uses_redirects:
+            spiller.add("redirects", redirect, len(redirect.title))
+        else:
+            tally.add("redirects_not_used", redirect.source)
 
 
 def spill_citing(raws: Iterable[Raw], source: SourceConfig, spiller: Spiller) -> Iterator[Raw]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,10 +15,12 @@ from curation import caps, dedup, storage
 from curation.citations import cited
 from curation.config import CurationConfig
 from curation.filters import Decider, Decisions
-from curation.pairs import document_pairs
+from curation.pairs import PairConfig, document_pairs
 from curation.records import Document, HostKey, Pair, Reject, documents_from
+from curation.redirects import alternative_titles, rejected
 from curation.runs import KEY
 from curation.tokens import TokenCounter, shared_counter
+from pipelines.redirects import Alternatives
 from pipelines.spill import count_tokens, pair_digests
 from pipelines.work import Workspace
 
@@ -60,7 +62,16 @@ class DocumentMergeSetup:
         """Load tokenizer and thresholds now; verdicts with the first part, when complete."""
         counter, decider = shared_counter(self.tokenizer), Decider(self.config)
         verdicts = cache(lambda: Verdicts.load(self.workspace))
-        return lambda table: merge_documents(table, verdicts(), decider, self.config, counter)
+        return lambda table: merge_documents(
+            table, verdicts(), decider, self.config, counter, self._alternatives(table)
+        )
+
+    def _alternatives(self, table: pa.Table) -> Alternatives | None:
+        """Return the redirects to the documents of a sorted range."""
+        if not table.num_rows or not self.config.pairs.uses_redirects:
+            return None
+        keys = table[KEY].to_numpy()
+        return Alternatives(self.workspace, int(keys[0]), int(keys[-1]))
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,7 @@ def merge_documents(
     decider: Decider,
     config: CurationConfig,
     counter: TokenCounter,
+    alternatives: Alternatives | None = None,
 ) -> Merged:
     """Drop what thresholds reject, older versions and exact duplicates; give pairs of the rest."""
     decisions = decider.decide(table)
@@ -99,16 +111,23 @@ def merge_documents(
     kept, winner = dedup.first_of_equals(hashes, _ranks(table, config, "id"))
     winners = np.array(table["id"].to_pylist(), object)[winner]
     extras += _rejected(table.filter(pa.array(~kept)), "duplicate_text", winners[~kept])
-    table = table.filter(pa.array(kept)).drop_columns([KEY])
-    return table, extras + _pairs(documents_from(table), verdicts, config, counter)
+    table = table.filter(pa.array(kept))
+    return table.drop_columns([KEY]), extras + _pairs(
+        table, verdicts, config, counter, alternatives
+    )
 
 
 def _pairs(
-    documents: list[Document], verdicts: Verdicts, config: CurationConfig, counter: TokenCounter
+    table: pa.Table,
+    verdicts: Verdicts,
+    config: CurationConfig,
+    counter: TokenCounter,
+    alternatives: Alternatives | None,
 ) -> list[tuple[str, Any, int]]:
     """Return the pairs of documents, what rejects them, and the hosts that a cap must count."""
     extras: list[tuple[str, Any, int]] = []
     pairs: list[Pair] = []
+    documents = documents_from(table)
     uncapped = {source.label for source in config.sources if source.kind == "wikipedia"}
     titles = [caps.title_hash(d.source, d.title) for d in documents]
     generic = np.isin(np.array(titles, np.uint64), verdicts.generic_titles).tolist()
@@ -118,9 +137,9 @@ def _pairs(
         for document in documents
         if document.source in papers and "citation" in config.pairs.relations
     ]
-    for document, is_generic in zip(documents, generic, strict=True):
+    for key, document, is_generic in zip(table[KEY].to_pylist(), documents, generic, strict=True):
         own: list[Pair] = []
-        for item in document_pairs(document, config.pairs, has_generic_title=is_generic):
+        for item in _items(document, key, config.pairs, is_generic, alternatives):
             if isinstance(item, Reject):
                 extras.append(("rejects", item, len(item.excerpt)))
             else:
@@ -128,8 +147,30 @@ def _pairs(
         if config.pairs.max_pairs_per_domain and document.source not in uncapped:
             extras += _hosts(document, own)
         pairs += own
+    for redirect in alternatives.left() if alternatives else ():
+        extras.append(("rejects", rejected(redirect, "write", "redirect_to_dropped"), 0))
     count_tokens(pairs, counter)
     return extras + [("pairs", pair, len(pair.positive)) for pair in pairs]
+
+
+def _items(
+    document: Document,
+    key: int,
+    config: PairConfig,
+    is_generic: bool,
+    alternatives: Alternatives | None,
+) -> Iterator[Pair | Reject]:
+    """Yield the pairs of a document and of the redirects to it, and rejects of both."""
+    titles = []
+    redirects = alternatives.take(key, document) if alternatives else []
+    for title in alternative_titles(document, redirects, config.redirects_per_document):
+        if isinstance(title, Reject):
+            yield title
+        else:
+            titles.append(title)
+    yield from document_pairs(
+        document, config, has_generic_title=is_generic, alternative_titles=titles
+    )
 
 
 def _hosts(document: Document, pairs: list[Pair]) -> list[tuple[str, Any, int]]:
@@ -142,10 +183,13 @@ def _hosts(document: Document, pairs: list[Pair]) -> list[tuple[str, Any, int]]:
 
 
 def _filtered(table: pa.Table, decisions: Decisions) -> list[tuple[str, Any, int]]:
-    rejected = ~decisions.kept
-    chosen = table.filter(pa.array(rejected)).select(["id", "source", "language", "text"])
+    rejected_rows = ~decisions.kept
+    chosen = table.filter(pa.array(rejected_rows)).select(["id", "source", "language", "text"])
     told = zip(
-        chosen.to_pylist(), decisions.reasons[rejected], decisions.values[rejected], strict=True
+        chosen.to_pylist(),
+        decisions.reasons[rejected_rows],
+        decisions.values[rejected_rows],
+        strict=True,
     )
     return [
         (

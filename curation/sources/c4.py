@@ -35,12 +35,13 @@ def read_lines_as_pages(
     stream: IO[bytes], source: str, declared: str | None
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per JSON line; a field `language` overrides `declared`."""
-    for number, line in enumerate(read_lines(stream)):
+    for line in read_lines(stream):
         if line == b"":
             continue
         row = parsed(line)
-        if isinstance(row, str):
-            yield Reject(f"{source}:line-{number}", "extract", row, source, declared or "")
+        if isinstance(row, str):  # named by content: a split does not know its lines' numbers
+            key = xxhash.xxh3_64_hexdigest(line or b"")
+            yield Reject(f"{source}:line-{key}", "extract", row, source, declared or "")
             continue
         text, url = row["text"], str(row.get("url") or row.get("id") or "")
         key = xxhash.xxh3_64_hexdigest(f"{url}\n{text}".encode("utf-8", "replace"))

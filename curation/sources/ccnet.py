@@ -22,13 +22,14 @@ def read_pages(
     stream: IO[bytes], source: str, declared: str | None
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per line; the page's own `title` wins over the first line of its text."""
-    for number, line in enumerate(read_lines(stream)):
+    for line in read_lines(stream):
         if line == b"":
             continue
         row = parsed(line, "raw_content")
         row = parsed(line) if row == "missing_text" else row
         if isinstance(row, str):
-            yield Reject(f"{source}:line-{number}", "extract", row, source, declared or "")
+            key = xxhash.xxh3_64_hexdigest(line or b"")
+            yield Reject(f"{source}:line-{key}", "extract", row, source, declared or "")
             continue
         yield _page(row, source, declared)
 

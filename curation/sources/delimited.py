@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from curation.sources.lines import read_lines
+from curation.sources.table import BadRow
 
 MAX_FIELD = 1 << 20
 _MAX_RESTARTS = 100  # each costs up to MAX_FIELD of reading again
@@ -63,7 +64,7 @@ class _LineTooLongError(Exception):
     pass
 
 
-def read_rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
+def read_rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | BadRow]:
     """Yield each row as a dict by the header's names, or the reason why it is none.
 
     The delimiter is the one of tab, comma and semicolon that the header holds most of. Rows with
@@ -75,38 +76,39 @@ def read_rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
     except StopIteration:
         return
     except _LineTooLongError:
-        yield "line_too_long"
+        yield BadRow("line_too_long")
         return
     delimiter = max(_DELIMITERS, key=header_line.count)
     header = next(csv.reader([header_line], delimiter=delimiter), [])
     lines.taken.clear()
     for row in _rows(lines, delimiter):
-        if isinstance(row, str):
+        if isinstance(row, BadRow):
             yield row
         elif row and len(row) != len(header):
-            yield "wrong_number_of_fields"
+            yield BadRow("wrong_number_of_fields", delimiter.join(row).encode("utf-8", "replace"))
         elif row:
             yield {name: listed(value) for name, value in zip(header, row, strict=True)}
 
 
-def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str] | str]:
+def _rows(lines: _Lines, delimiter: str) -> Iterator[list[str] | BadRow]:
     csv.field_size_limit(MAX_FIELD)
     restarts = 0
     while restarts <= _MAX_RESTARTS:
         try:
             for row in csv.reader(lines, delimiter=delimiter):
                 lines.taken.clear()
-                yield "undecodable" if lines.undecodable else row
+                data = delimiter.join(row).encode("utf-8", "replace") if lines.undecodable else b""
+                yield BadRow("undecodable", data) if lines.undecodable else row
                 lines.undecodable = False
             return
         except _LineTooLongError:
-            yield "line_too_long"
+            yield BadRow("line_too_long")
             lines.taken.clear()
         except csv.Error:
-            yield "field_too_long"
+            yield BadRow("field_too_long", (lines.taken[0] or "").encode("utf-8", "replace"))
             lines.give_back()
             restarts += 1
-    yield "too_many_damaged_rows"
+    yield BadRow("too_many_damaged_rows")
 
 
 def listed(value: str) -> str:

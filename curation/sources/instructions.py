@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
+import xxhash
+
 from curation.records import Reject
 from curation.sources.raw import RawPair
-from curation.sources.table import json_objects
+from curation.sources.table import BadRow, json_objects
 from curation.text import one_line
 
 _FIELDS = (
@@ -45,15 +47,13 @@ def read_pairs(stream: IO[bytes], source: str, declared: str | None) -> Iterator
 
     Reads JSON lines and JSON arrays.
     """
-    number = 0
     for row in json_objects(stream):
-        if isinstance(row, str):
-            yield Reject(f"{source}:row-{number}", "extract", row, source, declared or "")
-            number += 1
+        if isinstance(row, BadRow):
+            yield row.reject(source, declared or "")
             continue
         for prompt, output in _turns(row):
-            yield _pair(row, prompt, output, f"{source}:row-{number}", source, declared)
-            number += 1
+            key = xxhash.xxh3_64_hexdigest(f"{prompt}\0{output}".encode("utf-8", "replace"))
+            yield _pair(row, prompt, output, f"{source}:row-{key}", source, declared)
 
 
 def _turns(row: dict[str, Any]) -> Iterator[tuple[Any, Any]]:

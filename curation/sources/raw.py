@@ -42,3 +42,13 @@ class RawPair:
     language: str | None
     id: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RawRedirect:
+    """An alternative title: `title` names the same thing as the article `target`."""
+
+    id: str
+    title: str
+    target: str
+    language: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 from curation.config import SourceConfig
 from curation.records import Reject
@@ -22,9 +22,12 @@ def read_warc(stream: IO[bytes], source: SourceConfig) -> Iterator[RawDocument |
 
 
 def read_rows(
-    stream: IO[bytes], source: SourceConfig, path: str
+    stream: IO[bytes], source: SourceConfig, path: str, *, lines: bool = False
 ) -> Iterator[RawDocument | RawPair | Reject]:
-    """Yield the records of a file of rows; `path` may state their language."""
+    """Yield the records of a file of rows; `path` may state their language.
+
+    `lines`: the stream is a part of a file, so it holds a row a line.
+    """
     label, language = source.label, source.language
     match source.kind:
         case "c4" | "mc4":
@@ -43,9 +46,14 @@ def read_rows(
             from curation.sources import instructions as xp3
 
             return xp3.read_pairs(stream, label, language or xp3.language_in_path(path))
-        case "json" | "csv":
+        case "json":
+            from curation.sources import table
+
+            rows = table.json_objects(stream, lines=lines)
+            return table.read_documents(rows, label, language, source.columns)
+        case "csv":
             from curation.sources import delimited, table
 
-            rows: Any = delimited.read_rows if source.kind == "csv" else table.json_objects
-            return table.read_documents(rows(stream), label, language, source.columns)
+            rows = delimited.read_rows(stream)
+            return table.read_documents(rows, label, language, source.columns)
     raise AssertionError(source.kind)

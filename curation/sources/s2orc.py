@@ -16,6 +16,8 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
+import xxhash
+
 from curation.records import Reject
 from curation.sources.lines import read_lines
 from curation.sources.raw import RawDocument, RawSection
@@ -28,12 +30,13 @@ def read_papers(
     stream: IO[bytes], source: str, declared: str | None
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per paper: its text is its abstract, `cites` the ids of its references."""
-    for number, line in enumerate(read_lines(stream)):
+    for line in read_lines(stream):
         if line == b"":
             continue
         paper = _parsed(line)
         if isinstance(paper, str):
-            yield Reject(f"{source}:line-{number}", "extract", paper, source, declared or "")
+            key = xxhash.xxh3_64_hexdigest(line or b"")
+            yield Reject(f"{source}:line-{key}", "extract", paper, source, declared or "")
         else:
             yield _document(paper, source, declared)
 

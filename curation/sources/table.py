@@ -1,6 +1,6 @@
 """Rows of any layout → documents, by a column mapping from the config.
 
-Reads JSON lines, a JSON array of objects, or an object of objects; `csv` has the rows of tables.
+Reads JSON lines, a JSON array of objects, or an object of objects.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
 import xxhash
@@ -19,30 +20,52 @@ from curation.sources.raw import RawDocument, RawSection
 MAX_JSON = 256 << 20  # one JSON value is parsed in memory
 
 
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """What stands where a row should, and why it is none.
+
+    Rejects are named by content, not by number: a split of a file does not know its rows' numbers.
+    """
+
+    reason: str
+    data: bytes = b""
+
+    def reject(self, source: str, language: str) -> Reject:
+        """Return the reject of this row."""
+        identity = f"{source}:row-{_key(self.data)}"
+        excerpt = self.data[:200].decode("utf-8", "replace")
+        return Reject(identity, "extract", self.reason, source, language, excerpt=excerpt)
+
+
+def _key(data: bytes) -> str:
+    return xxhash.xxh3_64_hexdigest(data)
+
+
 def read_documents(
-    rows: Iterable[dict[str, Any] | str],
+    rows: Iterable[dict[str, Any] | BadRow],
     source: str,
     declared: str | None,
     columns: Mapping[str, str],
 ) -> Iterator[RawDocument | Reject]:
-    """Yield a document per row, a reject for each that comes as the reason why it is none.
+    """Yield a document per row.
 
     `columns` maps title, text, and optionally abstract, url, date, id and language to the row's
     own field names.
     """
-    for number, row in enumerate(rows):
-        if isinstance(row, str):
-            yield Reject(f"{source}:row-{number}", "extract", row, source, declared or "")
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row.reject(source, declared or "")
             continue
         values = {name: _joined(row.get(column)) for name, column in columns.items()}
         title, text = values.get("title"), values.get("text")
         if not isinstance(title, str) or not isinstance(text, str):
             missing = "missing_title" if not isinstance(title, str) else "missing_text"
             value = ", ".join(map(str, row))[:200]
-            yield Reject(f"{source}:row-{number}", "extract", missing, source, value=value)
+            identity = f"{source}:row-{_key(json.dumps(row).encode())}"
+            yield Reject(identity, "extract", missing, source, value=value)
             continue
         content = f"{title}\n{text}".encode("utf-8", "replace")
-        key = str(values.get("id") or xxhash.xxh3_64_hexdigest(content))
+        key = str(values.get("id") or _key(content))
         yield RawDocument(
             id=f"{source}:{declared or 'und'}:{key}",
             title=title,
@@ -61,8 +84,14 @@ def _joined(value: Any) -> Any:
     return value
 
 
-def json_objects(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
-    """Yield the objects of a JSON file, or the reason why a row is none."""
+def json_objects(stream: IO[bytes], *, lines: bool = False) -> Iterator[dict[str, Any] | BadRow]:
+    """Yield the objects of a JSON file, or the reason why a row is none.
+
+    `lines`: the stream is a part of a file of JSON lines.
+    """
+    if lines:
+        yield from _line_rows(read_lines(stream))
+        return
     first = _line(stream, MAX_JSON)
     if not first:
         return
@@ -70,9 +99,13 @@ def json_objects(stream: IO[bytes]) -> Iterator[dict[str, Any] | str]:
     if _is_one_value(first, second):
         yield from _objects(first + second + stream.read(MAX_JSON - len(first) - len(second)))
         return
-    for line in itertools.chain((first, second), read_lines(stream)):
+    yield from _line_rows(itertools.chain((first, second), read_lines(stream)))
+
+
+def _line_rows(lines: Iterable[bytes | None]) -> Iterator[dict[str, Any] | BadRow]:
+    for line in lines:
         if line is None:
-            yield "line_too_long"
+            yield BadRow("line_too_long")
         elif line.strip():
             yield from _objects(line)
 
@@ -98,7 +131,7 @@ def _value(data: bytes) -> Any:
         return "malformed_json"
 
 
-def _objects(data: bytes) -> Iterator[dict[str, Any] | str]:
+def _objects(data: bytes) -> Iterator[dict[str, Any] | BadRow]:
     """Yield the objects of one JSON value: itself, or those in an array or object of objects."""
     value = _value(data)
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
@@ -107,4 +140,4 @@ def _objects(data: bytes) -> Iterator[dict[str, Any] | str]:
         if isinstance(item, dict):
             yield item
         else:
-            yield item if item == "malformed_json" else "not_an_object"
+            yield BadRow("malformed_json" if item == "malformed_json" else "not_an_object", data)

@@ -3,7 +3,7 @@
 Templates, links and tables nest, so they are rendered by a stack machine, innermost first;
 what is flat (quotes, headings, lists, tags, entities) is done by regular expressions on what
 remains. Text inside the common inline templates is kept (`wikitext.toml` says which argument),
-every other template, table, file, category and interlanguage link goes.
+every other template, table, file, category and interlanguage link goes and leaves a `HOLE`.
 
 Cost is linear in the page: nesting beyond `MAX_DEPTH` is counted, not built, and a tag that
 is found never to close is not looked for again.
@@ -12,60 +12,65 @@ is found never to close is not looked for again.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
+from curation.sources.formulas import readable
+from curation.sources.templates import HOLE, render_template
+from curation.sources.tidy import ITEM, tidy
+from curation.sources.wikinames import Site, all_categories, apparatus_headings, fold
 from curation.text import unescape
 
 MAX_DEPTH = 48
 
 _RAW_TAGS = (
-    "ref|math|gallery|timeline|score|syntaxhighlight|source|templatedata|imagemap|chem|hiero|"
-    "graph|mapframe|maplink|table|inputbox|categorytree|charinsert|ce|templatestyles"
+    "ref|references|math|gallery|timeline|score|syntaxhighlight|source|templatedata|imagemap|"
+    "chem|hiero|graph|mapframe|maplink|table|inputbox|categorytree|charinsert|ce|templatestyles"
 )
 _RAW_OPEN = re.compile(rf"<!--|<(nowiki|{_RAW_TAGS})\b([^<>]*)>", re.IGNORECASE)
-_TOKEN = re.compile(r"\{\{|\}\}|\[\[|\]\]|^[ :*]*\{\||^[ ]*\|\}(?!\})", re.MULTILINE)
+_TOKEN = re.compile(
+    r"\[\[([^\[\]{}|\n]+)(?:\|([^\[\]{}|\n]*))?\]\]"  # a whole link: nine of ten
+    r"|\{\{|\}\}|\[\[|\]\]|^[ :*]*\{\||^[ ]*\|\}(?!\})",
+    re.MULTILINE,
+)
 _CLOSES = {"}}": "{{", "]]": "[[", "|}": "{|"}
 
 # Linear on any text: possessive quantifiers, and a run is entered at its beginning only.
 _HEADING = re.compile(r"^(={1,6})(.+?)\1[ \t]*$", re.MULTILINE)
+_MARK = "\ue001"  # begins a heading's line while the text is cleaned
 _EXTERNAL = re.compile(
     r"\[(?:(?:https?|ftp|news|irc):)?//[^\s\[\]]*+[ \t]{0,99}+([^\]\n]{0,300}+)\]"
 )
 _QUOTES = re.compile(r"'{2,}")
-_BREAK = re.compile(r"<(?:br|hr|/p|/div|/li|/tr)\b[^<>]*>", re.IGNORECASE)
+_BREAK = re.compile(r"<(?:br|hr|/p|/div|/li|/tr)\b[^<>]*>?", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_MAGIC_WORD = re.compile(r"__[A-Z]{3,}__")
+_SWITCH = re.compile(r"__(?=[^\W_])\w{3,40}?__|＿＿\w{2,30}?＿＿")
 _VARIANT = re.compile(r"-\{(?:[^{}|]*\|)?([^{}]*)\}-")
-_LEFTOVER_LINE = re.compile(r"^[ \t]*(?:\{\||\|\}|\|-|[|!]|-{4,}).*$", re.MULTILINE)
-_LIST_MARK = re.compile(r"^[*#:;]+[ \t]*", re.MULTILINE)
+_LEFTOVER_LINE = re.compile(
+    r"^[ \t\u3000]*(?:(?:\{\||\|\}|\|-|\|).*|!.*(?:!!|\|).*|-{4,}.*)$", re.MULTILINE
+)
+_NAVIGATION = re.compile(
+    r"^[^|\n]{1,60}(?:[ \u00a0]\|[ \u00a0][^|\n]{1,40}){2,}(?:[ \u00a0]\|)?$", re.MULTILINE
+)
+_HALF_LINK = re.compile(r"\[[^\[\]|\n]{1,80}\|([^\[\]|\n]{1,80})\]")
+_LIST_MARK = re.compile(r"^[*#:;][*#:; \t]*|^[ \t\u00a0\u3000]{1,20}\*+[ \t]+", re.MULTILINE)
+_LOOSE_HEADING = re.compile(r"^={2,6}[ \t]*|(?<![ \t=])[ \t]*+={2,6}$", re.MULTILINE)
 _BRACES = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||^[ ]*\|\}", re.MULTILINE)
 _DISAMBIGUATION = re.compile(r"(?<!\s)\s*+\([^()]*+\)$")
 _LANGUAGE_PREFIX = re.compile(r"[a-z]{2,3}(?:-[a-z-]+)?|simple|tokipona")
-
-_OPEN, _CLOSE = "(（[", ")）]"
-_EMPTY_BRACKETS = re.compile(
-    r"(?<![ \t])[ \t]*+(?:\([\s,;:、،؛·–—-]*\)|（[\s,;:、，；：·–—-]*）|\[\s*\])"
+_PROJECT_PREFIX = re.compile(
+    r"[a-z]{2,3}|simple|wikt|wiktionary|commons|wikisource|wikiquote|wikibooks|wikinews|"
+    r"wikiversity|species|wikispecies|meta|mw|incubator"
 )
-_AFTER_OPEN = re.compile(r"([(（])[\s,;:、،，；]+")
-_BEFORE_CLOSE = re.compile(r"(?<![\s,;:、،，；])[\s,;:、،，；]++([)）])")
-_BEFORE_MARK = re.compile(r"(?<=\S)[ \t]+([,.;:!?])(?=\s|$)", re.MULTILINE)
-_SPACES = re.compile(r"[ \t\u00a0\u2009\u202f]+")
-_LINE_SPACES = re.compile(r" ?\n ?")
-_BLANK_LINES = re.compile(r"\n{3,}")
+_NOTE = re.compile(r"[ \t\u00a0]?\[(\d{1,3})\]")
+_NOTE_EVIDENCE = re.compile(  # what no array index looks like
+    r"[.,;:!?।。”»)][ \u00a0]{0,2}\[\d{1,3}\]|\]\[\d{1,3}\]"
+    r"|[^\W\d\u0000-\u024f]\[\d{1,3}\]| \[\d{1,3}\][.,।]"
+)
+_COMMAS = re.compile(r"([,、，])(?: ?\1)+")
 _DOUBLED = re.compile(r"([\[\]{}'])\1+")
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What a wiki's language changes in its markup: the names of its namespaces (case-folded)."""
-
-    language: str
-    dropped_prefixes: frozenset[str]
+_ENTITY = re.compile(r"&(?:#[0-9]+|#x[0-9a-fA-F]+|[a-z]{2,8});")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +80,8 @@ class Block:
     heading: str
     level: int
     text: str
-
-
-@cache
-def _data() -> dict[str, Any]:
-    resource = files("curation.sources").joinpath("wikitext.toml")
-    return tomllib.loads(resource.read_text(encoding="utf-8"))
-
-
-def site_for(language: str, namespace_names: frozenset[str] = frozenset()) -> Site:
-    """Return the site of a language; `namespace_names`: File and Category as a dump names them."""
-    aliases = _data()["namespaces"]
-    names = {*aliases["en"], *aliases.get(language, []), *namespace_names}
-    return Site(language, frozenset(name.casefold() for name in names))
-
-
-@cache
-def apparatus_headings() -> frozenset[str]:
-    """Return the case-folded headings of sections that hold references and links, not text."""
-    lists = _data()["apparatus_headings"].values()
-    return frozenset(heading.casefold() for headings in lists for heading in headings)
+    listed: int = 0
+    """How many characters of the text are items of lists."""
 
 
 def parse(text: str, site: Site, title: str = "") -> list[Block]:
@@ -102,23 +89,36 @@ def parse(text: str, site: Site, title: str = "") -> list[Block]:
 
     Raises nothing: damaged markup costs its own text at most.
     """
+    for reserved in (HOLE, ITEM, _MARK):
+        if reserved in text:
+            text = text.replace(reserved, "")
     flat = _render(_without_raw_tags(text), site, title)
     flat = _BRACES.sub("", _LEFTOVER_LINE.sub("", flat))
-    return list(_split(flat))
+    flat = _HEADING.sub(lambda m: f"\n{_MARK}{len(m[1])}{m[2].strip()}\n", flat)
+    return list(_split(_plain(flat, site)))
 
 
-def _split(flat: str) -> Iterator[Block]:
-    """Cut rendered text at its headings; a dropped section takes its subsections along."""
-    heading, level, start, dropped = "", 0, 0, 0
-    marks = [(m.start(), m.end(), m[2], len(m[1])) for m in _HEADING.finditer(flat)]
-    for begin, end, following, depth in [*marks, (len(flat), len(flat), "", 0)]:
-        if not dropped and (body := _plain(flat[start:begin])):
-            yield Block(heading, level, body)
-        heading, level, start = _plain(following), depth, end
-        if dropped and depth <= dropped:
+def _split(plain: str) -> Iterator[Block]:
+    """Cut cleaned text at its headings; a dropped section takes its subsections along."""
+    lead, *sections = plain.split(_MARK)
+    if lead.strip():
+        yield _block("", 0, lead)
+    dropped = 0
+    for section in sections:
+        heading, _, body = section.partition("\n")
+        level, heading = int(heading[0]), heading[1:].strip()
+        if dropped and level <= dropped:
             dropped = 0
-        if not dropped and heading.casefold() in apparatus_headings():
-            dropped = depth
+        if not dropped and heading.rstrip(":").casefold() in apparatus_headings():
+            dropped = level
+        if not dropped and body.strip():
+            yield _block(heading, level, body)
+
+
+def _block(heading: str, level: int, body: str) -> Block:
+    items = [line for line in body.split("\n") if line.startswith(ITEM)] if ITEM in body else []
+    text = body.replace(ITEM, "").strip()
+    return Block(heading.replace(ITEM, ""), level, text, sum(map(len, items)) - len(items))
 
 
 def _without_raw_tags(text: str) -> str:
@@ -136,11 +136,19 @@ def _without_raw_tags(text: str) -> str:
         if begin < 0:
             endless.add(name)
             continue
-        if name == "nowiki":
-            pieces.append(_TOKEN.sub(" ", text[position:begin]))
+        pieces.append(_raw_text(name, text, position, begin))
         position = end
     pieces.append(text[position:])
     return "".join(pieces)
+
+
+def _raw_text(name: str, text: str, begin: int, end: int) -> str:
+    """Return what is kept of a raw tag's content."""
+    if name == "nowiki":
+        return _TOKEN.sub(lambda m: m[2] or m[1] or " ", text[begin:end])
+    if name in ("math", "ce", "chem"):
+        return readable(text[begin:end]) or HOLE
+    return "" if name in ("ref", "!--") else HOLE
 
 
 def _closing(text: str, name: str, position: int) -> tuple[int, int]:
@@ -160,11 +168,16 @@ def _closing_pattern(name: str) -> re.Pattern[str]:
 def _render(text: str, site: Site, title: str) -> str:
     """Replace templates, links and tables by what a reader sees of them."""
     stack: list[tuple[str, list[str]]] = [("", [])]
+    top = stack[-1][1]
     overflow = 0
     position = 0
     for match in _TOKEN.finditer(text):
-        stack[-1][1].append(text[position : match.start()])
+        top.append(text[position : match.start()])
         position = match.end()
+        target = match[1]
+        if target is not None:
+            top.append(_link(target, match[2], site))
+            continue
         token = match[0].strip(" :*")
         if token not in _CLOSES:
             if len(stack) >= MAX_DEPTH:
@@ -175,9 +188,10 @@ def _render(text: str, site: Site, title: str) -> str:
             overflow -= 1
         else:
             _close(stack, _CLOSES[token], site, title)
-    stack[-1][1].append(text[position:])
+        top = stack[-1][1]
+    top.append(text[position:])
     while len(stack) > 1:
-        _abandon(stack)
+        _abandon(stack, site)
     return "".join(stack[0][1])
 
 
@@ -186,144 +200,103 @@ def _close(stack: list[tuple[str, list[str]]], opener: str, site: Site, title: s
     if all(kind != opener for kind, _ in stack):
         return
     while stack[-1][0] != opener:
-        _abandon(stack)
+        _abandon(stack, site)
     _, pieces = stack.pop()
     content = "".join(pieces)
     if opener == "{{":
-        stack[-1][1].append(_template(content, title))
+        stack[-1][1].append(render_template(content, title))
     elif opener == "[[":
-        stack[-1][1].append(_link(content, site))
+        target, bar, label = content.partition("|")
+        stack[-1][1].append(_link(target, label if bar else None, site))
+    else:
+        stack[-1][1].append(HOLE)
 
 
-def _abandon(stack: list[tuple[str, list[str]]]) -> None:
+def _abandon(stack: list[tuple[str, list[str]]], site: Site) -> None:
+    """Take an opener that never closes as text; of a file link its first line goes."""
     kind, pieces = stack.pop()
-    stack[-1][1].append(kind if kind == "{|" else "")
+    if kind == "{|":
+        stack[-1][1].append(kind)
+    elif kind == "[[" and pieces and _is_dropped(pieces[0], site):
+        pieces = [HOLE, *"".join(pieces).partition("\n")[1:]]
     stack[-1][1].extend(pieces)
 
 
-def _link(content: str, site: Site) -> str:
+def _is_dropped(target: str, site: Site) -> bool:
+    prefix, colon, _ = target[:200].partition(":")
+    return bool(colon) and fold(prefix) in site.dropped_prefixes
+
+
+def _link(target: str, label: str | None, site: Site) -> str:
     """Render `target|label`: the label; nothing for files, categories and other languages."""
-    target, bar, label = content.partition("|")
-    prefix, colon, _ = target.partition(":")
-    prefix = prefix.strip()
-    if colon and prefix:
-        if prefix.casefold() in site.dropped_prefixes:
-            return ""
-        if not bar and _LANGUAGE_PREFIX.fullmatch(prefix):
-            return ""
+    prefix, colon, name = target.partition(":")
+    if colon and (prefix := prefix.strip()):
+        if fold(prefix) in site.dropped_prefixes:
+            return HOLE
+        if label is None and _LANGUAGE_PREFIX.fullmatch(prefix):
+            return HOLE
     if label:
         return label
-    target = target.strip().removeprefix(":")
-    return _DISAMBIGUATION.sub("", target) if bar else target
+    if label is None:
+        return target.strip() if not colon or prefix else _unprefixed(name, site)
+    return _DISAMBIGUATION.sub("", target.strip().removeprefix(":"))
 
 
-def _template(content: str, title: str) -> str:
-    """Render a template by its rule in `wikitext.toml`; nothing if there is none."""
-    name, *arguments = content.split("|")
-    name = name.strip().replace("_", " ").casefold()
-    if not arguments and ":" in name:  # parser functions with one value: {{formatnum:1234}}
-        name, _, value = content.strip().partition(":")
-        name, arguments = name.strip().casefold(), [value]
-    if name in ("pagename", "fullpagename"):
-        return title
-    rule = _rules().get(name)
-    if rule is None and name.startswith(("lang-", "langue-")):
-        rule = _first
-    return "" if rule is None else rule(_positional(arguments))
+def _unprefixed(target: str, site: Site) -> str:
+    """Return what [[:Category:X]] and [[:en:X]] name, without the prefix."""
+    prefix, colon, name = target.partition(":")
+    folded = fold(prefix)
+    if colon and _PROJECT_PREFIX.fullmatch(folded):  # [[:de:Kategorie:X]]
+        prefix, _, rest = name.lstrip(": ").partition(":")
+        return (rest if rest and fold(prefix) in all_categories() else name).strip()
+    return (name if colon and folded in site.dropped_prefixes else target).strip()
 
 
-def _positional(arguments: list[str]) -> list[str]:
-    """Return the unnamed arguments; `1=x` names its position."""
-    plain: list[str] = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        name = name.strip()
-        if not equals or "<" in name or " " in name:
-            plain.append(argument.strip())
-        elif name.isdecimal() and 0 < int(name[:3]) <= 20:
-            plain.extend([""] * (int(name[:3]) - len(plain)))
-            plain[int(name[:3]) - 1] = value.strip()
-    return plain
-
-
-Rule = Callable[[list[str]], str]
-_OPTIONAL = re.compile(r"<([^<>]*\{(\d)\}[^<>]*)>")
-_PLACE = re.compile(r"\{(\d)\}")
-
-
-def _first(arguments: list[str]) -> str:
-    return arguments[0] if arguments else ""
-
-
-def _argument(number: int) -> Rule:
-    return lambda arguments: arguments[number - 1] if len(arguments) >= number else ""
-
-
-def _pattern(form: str) -> Rule:
-    """Return the rule that fills `{1}`, `{2}` …; `<…>` goes when its argument is empty."""
-
-    def fill(arguments: list[str]) -> str:
-        values = {str(i): value for i, value in enumerate(arguments, 1)}
-        shown = form
-        for _ in range(2):  # a piece may hold another one
-            shown = _OPTIONAL.sub(lambda m: m[1] if values.get(m[2]) else "", shown)
-        return _PLACE.sub(lambda m: values.get(m[1], ""), shown)
-
-    return fill
-
-
-_RANGE_WORDS = {
-    "to": "–",
-    "-": "–",
-    "–": "–",
-    "and": " and ",
-    "or": " or ",
-    "x": " × ",
-    "by": " × ",
-}
-
-
-def _convert(arguments: list[str]) -> str:
-    """Render {{convert|5|to|10|km|mi}} as "5–10 km"."""
-    shown = arguments[:1]
-    rest = arguments[1:]
-    while len(rest) >= 2 and rest[0] in _RANGE_WORDS:
-        shown += [_RANGE_WORDS[rest[0]], rest[1]]
-        rest = rest[2:]
-    return "".join(shown) + (f" {rest[0]}" if rest else "")
-
-
-@cache
-def _rules() -> dict[str, Rule]:
-    data = _data()["templates"]
-    rules: dict[str, Rule] = {}
-    for number, names in enumerate((data["keep_first"], data["keep_second"]), 1):
-        rules.update({name.casefold(): _argument(number) for name in names})
-    rules.update({name.casefold(): _convert for name in data["convert"]})
-    rules.update({name.casefold(): _pattern(form) for name, form in data["forms"].items()})
-    return rules
-
-
-def _plain(text: str) -> str:
+def _plain(text: str, site: Site) -> str:
     """Take the flat markup out of rendered text and tidy what removed pieces leave behind."""
-    text = _EXTERNAL.sub(r"\1", text)
-    text = _QUOTES.sub("", text)
-    text = _MAGIC_WORD.sub("", _VARIANT.sub(_simplified, text))
-    text = _TAG.sub("", _BREAK.sub("\n", text))
-    text = _DOUBLED.sub(r"\1", _LIST_MARK.sub("", unescape(text)))
+    text = _QUOTES.sub(_apostrophes, text)
+    if "|" in text:
+        text = _NAVIGATION.sub("", _HALF_LINK.sub(r"\1", text))
+    if "//" in text:
+        text = _EXTERNAL.sub(lambda m: m[1] or HOLE, text)
+    if "-{" in text:
+        text = _VARIANT.sub(_simplified, text)
+    if "__" in text or "＿＿" in text:
+        text = _SWITCH.sub(lambda m: m[0] if m[0].islower() else "", text)
+    if "<" in text:
+        text = _TAG.sub("", _BREAK.sub("\n", text))
+    text = _without_residue(_unescaped(text), site)
+    text = _LIST_MARK.sub(lambda m: "" if m[0][0] == ":" else ITEM, text)
+    text = _DOUBLED.sub(r"\1", text)
     return _DOUBLED.sub(r"\1", tidy(text))  # what stood between two marks may just have gone
+
+
+def _apostrophes(run: re.Match[str]) -> str:
+    """Return the apostrophes that are text: of four one, of more than five all beyond."""
+    count = len(run[0])
+    return "'" if count == 4 else "'" * (count - 5)
+
+
+def _unescaped(text: str) -> str:
+    """Resolve entities, also those that were written as text (&amp;nbsp;)."""
+    if "&" not in text:
+        return text
+    text = unescape(text)
+    return unescape(text) if _ENTITY.search(text) else text
+
+
+def _without_residue(text: str, site: Site) -> str:
+    """Drop lines that are no prose, and reference numbers that were pasted as text."""
+    text = site.residue.sub("", text)
+    if "==" in text:
+        text = _LOOSE_HEADING.sub("", text)
+    text = _COMMAS.sub(r"\1", text)
+    if "[" in text and _NOTE_EVIDENCE.search(text):
+        text = _NOTE.sub("", text)
+    return text
 
 
 def _simplified(match: re.Match[str]) -> str:
     """Return the first form of a Chinese conversion group, -{zh-hans:A;zh-hant:B}-."""
     first = match[1].split(";")[0]
     return first.split(":", 1)[-1]
-
-
-def tidy(text: str) -> str:
-    """Remove empty brackets and the punctuation and spaces that removed markup leaves."""
-    for _ in range(2):  # "(())" needs a second look
-        text = _EMPTY_BRACKETS.sub("", text)
-    text = _BEFORE_CLOSE.sub(r"\1", _AFTER_OPEN.sub(r"\1", text))
-    text = _BEFORE_MARK.sub(r"\1", _SPACES.sub(" ", text))
-    return _BLANK_LINES.sub("\n\n", _LINE_SPACES.sub("\n", text)).strip()

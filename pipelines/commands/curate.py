@@ -19,7 +19,6 @@ from pipelines.stage import Stage, label_counts
 from pipelines.terminal import Progress, State, say, table
 from pipelines.work import Watch, Workspace, total_counts
 
-WRITTEN = ("documents", "references", "pairs")
 OUTPUTS = ("documents", "pairs", "rejects/curate")
 STEPS = {"extract": 0.75, "write-documents": 0.15, "write-pairs": 0.1}
 
@@ -48,10 +47,20 @@ def describe(config: RunConfig, splits: Sequence[Split]) -> str:
     rows = []
     for number, source in enumerate(config.curation.sources):
         own = [split for split in splits if split.source == number]
+        files = {split.path for split in own}
         size = sum(split.bytes for split in own) / 1e6
         language = source.language or "from the source"
-        rows.append([source.label, source.kind, language, f"{len(own):,}", f"{size:,.1f}"])
-    listing = table(["source", "kind", "language", "files", "MB"], rows)
+        rows.append(
+            [
+                source.label,
+                source.kind,
+                language,
+                f"{len(files):,}",
+                f"{len(own):,}",
+                f"{size:,.1f}",
+            ]
+        )
+    listing = table(["source", "kind", "language", "files", "splits", "MB"], rows)
     return f"{listing}\nwould write to {config.out}: {', '.join(OUTPUTS)}"
 
 
@@ -149,7 +158,7 @@ def progress_state(
         share += STEPS[step] * (1.0 if _is_past(statuses, step) else 0.0)
     items = sum(n for s in extracted for k, n in s["counts"].items() if k.startswith("in|"))
     done = sum(s["done"] for s in extracted)
-    return State(share, items, f"{done}/{len(splits)} files")
+    return State(share, items, f"{done}/{len(splits)} splits")
 
 
 def _is_past(statuses: dict[str, list[dict[str, object]]], step: str) -> bool:
@@ -161,10 +170,8 @@ def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None
     """Store the counts and print the summary."""
     workspace = stage.workspace
     read = total_counts(extraction.statuses("extract"))
-    counts = read + sum(
-        (total_counts(workspace.statuses(f"write-{kind}")) for kind in WRITTEN),
-        Counter(),
-    )
+    steps = ("join-redirects", "write-documents", "write-references", "write-pairs")
+    counts = read + sum((total_counts(workspace.statuses(step)) for step in steps), Counter())
     storage.write_json(
         storage.join(stage.out, "reports/curate.json"),
         {"fingerprint": stage.fingerprint, "counts": dict(counts)},
@@ -174,7 +181,7 @@ def finish(stage: Stage, extraction: Workspace, splits: Sequence[Split]) -> None
     documents = sum(n for _, n in label_counts(counts, "documents"))
     pairs = sum(n for _, n in label_counts(counts, "pairs"))
     stage.finish(
-        f"{records:,} records from {len(splits)} files",
+        f"{records:,} records from {len({split.path for split in splits})} files",
         f"{documents:,} documents and {pairs:,} pairs",
         counts,
     )

@@ -132,17 +132,21 @@ def test_a_file_without_records_is_counted(kind: str, data: bytes, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"), [("cut", "truncated_file"), ("noise", "corrupt_file")]
+    ("damage", "reason", "behind"),
+    [("cut", "truncated_file", []), ("noise", "corrupt_file", ["Page 2"])],
 )
-def test_a_damaged_file_keeps_what_lies_before(damage: str, reason: str, tmp_path: Path) -> None:
-    """The pages before the damage are documents, and one reject names the file."""
+def test_a_damaged_file_keeps_what_lies_around(
+    damage: str, reason: str, behind: list[str], tmp_path: Path
+) -> None:
+    """Whole members before and behind the damage are read, and a reject names the file and byte."""
     blocks = [bz2.compress(page_xml(f"Page {i}", BODY, i).encode()) for i in range(3)]
+    offset = len(blocks[0]) + len(blocks[1])
     blocks[2] = blocks[2][:-20] if damage == "cut" else b"BZh9noise" + blocks[2]
     path = tmp_path / "d.xml.bz2"
     path.write_bytes(b"".join(blocks))
     *documents, last = read(path, kind="wikipedia", language="en")
-    assert [d.title for d in documents] == ["Page 0", "Page 1"]
-    assert (last.id, last.reason) == ("wikipedia:d.xml.bz2", reason)
+    assert [d.title for d in documents] == ["Page 0", "Page 1", *behind]
+    assert (last.id, last.reason) == (f"wikipedia:d.xml.bz2@{offset}", reason)
 
 
 @pytest.mark.parametrize("kind", KINDS)

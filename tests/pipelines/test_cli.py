@@ -145,7 +145,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, stage: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dump.xml", "run.toml"]
     if stage == "curate":
         assert result.out.splitlines()[2].split() == [
-            *("wikipedia", "wikipedia", "from", "the", "source", "1", "1.5")
+            *("wikipedia", "wikipedia", "from", "the", "source", "1", "1", "1.5")
         ]
         assert result.out.splitlines()[3].endswith(": documents, pairs, rejects/curate")
     else:

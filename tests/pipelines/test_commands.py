@@ -51,15 +51,15 @@ def test_progress_follows_the_status_files(tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path))
     both = workspace, workspace
     splits = [Split(0, "a", 300), Split(0, "b", 100)]
-    assert curate.progress_state(*both, splits) == State(0.0, 0, "0/2 files")
+    assert curate.progress_state(*both, splits) == State(0.0, 0, "0/2 splits")
     tally = Tally(workspace, "extract", splits[0].element)
     tally.add("in", "wiki", count=30)
     tally.add("rejects", "too_short", "wiki", "en", count=9)
     tally.tick(0.5)
-    assert curate.progress_state(*both, splits) == State(150 / 400 * 0.75, 30, "0/2 files")
+    assert curate.progress_state(*both, splits) == State(150 / 400 * 0.75, 30, "0/2 splits")
     tally.finish()
     Tally(workspace, "extract", splits[1].element).finish()
-    assert curate.progress_state(*both, splits) == State(0.75, 30, "2/2 files")
+    assert curate.progress_state(*both, splits) == State(0.75, 30, "2/2 splits")
     Tally(workspace, "write-documents", "part").finish()
     assert curate.progress_state(*both, splits).share == pytest.approx(0.9)
     Tally(workspace, "write-pairs", "part").finish()

@@ -15,11 +15,13 @@ from curation.config import SourceConfig
 from curation.extract import Split, SplitReader
 from curation.records import Reject
 from curation.sources import delimited
+from curation.sources.table import BadRow
 
 
 def rows(data: str | bytes) -> list[Any]:
     raw = data.encode() if isinstance(data, str) else data
-    return list(delimited.read_rows(io.BytesIO(raw)))
+    found = delimited.read_rows(io.BytesIO(raw))
+    return [row.reason if isinstance(row, BadRow) else row for row in found]
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])

@@ -226,12 +226,16 @@ def test_no_pages_no_records(data: str) -> None:
 
 
 def test_a_real_dump_gives_its_articles(real_data: Path) -> None:
-    """The beginning of the English excerpt: 37 articles, then the one in which it is cut."""
+    """The beginning of the English excerpt: articles, lists of meanings, and where it is cut."""
     (path,) = (real_data / "wikipedia").glob("enwiki-*.bz2")
     with streams.open_stream(str(path)) as stream:
         documents, rejects = articles(stream.read(2_500_000))
-    assert len(documents) == 37
-    assert reasons(rejects) == [("wiki:en:Alaska", "truncated_page")]
+    assert len(documents) == 34
+    assert sorted(reason for _, reason in reasons(rejects)) == [
+        *["disambiguation_page"] * 2,
+        "list_page",
+        "truncated_page",
+    ]
     first = documents[0]
     assert (first.id, first.title, first.language) == ("wiki:en:12", "Anarchism", "en")
     assert first.abstract.startswith("Anarchism is a political philosophy that advocates")
