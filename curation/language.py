@@ -2,7 +2,7 @@
 
 py3langid (138 languages) and CLD2 (161) know 186 between them; each is sure of itself on a
 language it does not know. Where they agree on a probable language they are believed. Elsewhere
-our own profiles of 370 languages are asked too, and a log-linear model weighs what was said;
+our own profiles of 427 languages are asked too, and a log-linear model weighs what was said;
 its five weights were fitted on short texts of 150 languages (benchmarks/language.md), and its
 probability is the score. A verdict always fits the script of the text. What the source declares
 is kept unless the text says otherwise at 150 to 1, and no relative of the declared language.

@@ -75,7 +75,7 @@ class Cld2:
 
 
 class Profiles:
-    """Our own rank-ordered n-grams, 370 languages; 0.3 ms, so asked only in doubt."""
+    """Our own rank-ordered n-grams, 427 languages; 0.3 ms, so asked only in doubt."""
 
     def __init__(self) -> None:
         self.languages = language_profiles.languages()
