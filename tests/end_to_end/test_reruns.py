@@ -167,7 +167,7 @@ def test_a_deleted_output_is_made_again(finished: Run, out_with: OutWith, folder
         (
             "mine-negatives",
             [
-                "would read 41 questions, 113 pairs of {out}",
+                "would read 41 questions, 114 pairs of {out}",
                 (
                     "would mine 3 negatives each for the relations question-document, "
                     "title-body, parallel and write {out}/training"
