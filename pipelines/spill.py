@@ -25,7 +25,7 @@ from curation.records import (
     TrainingRow,
     to_table,
 )
-from curation.redirects import REDIRECT, TITLE, Redirect, TitleKey
+from curation.redirects import REDIRECT, Redirect
 from curation.runs import Keys, Run
 from curation.tokens import TokenCounter, length_keys
 from pipelines.work import Workspace
@@ -77,18 +77,12 @@ def redirect_keys(redirects: Sequence[Redirect]) -> Keys:
     return np.array([redirect.target for redirect in redirects], np.uint64)
 
 
-def title_keys(titles: Sequence[TitleKey]) -> Keys:
-    """Return the sort keys of titles."""
-    return np.array([title.title for title in titles], np.uint64)
-
-
 KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "documents": (DOCUMENT, document_keys),
     "hosts": (HOST, host_keys),
     "pairs": (PAIR, pair_keys),
     "questions": (QUESTION, pair_keys),
     "redirects": (REDIRECT, redirect_keys),
-    "titles": (TITLE, title_keys),
     "rejects": (REJECT, reject_keys),
     "training": (TRAINING_ROW, row_keys),
 }
