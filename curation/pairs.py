@@ -64,10 +64,11 @@ def document_pairs(
     alternative_titles: Sequence[str] = (),
 ) -> Iterator[Pair | Reject]:
     """Yield the pairs of a document, or the reason why a possible pair was not taken."""
-    others = (("title-body", title, document.text) for title in alternative_titles)
-    for relation, query, positive in (*_candidates(document, config.relations), *others):
+    others = [("title-body", title, document.text) for title in alternative_titles]
+    own = list(_candidates(document, config.relations))
+    for number, (relation, query, positive) in enumerate(own + others):
         reason = _reject_reason(query, positive, document, config)
-        if not reason and has_generic_title:
+        if not reason and has_generic_title and number < len(own):
             reason = "generic_title"
         if reason:
             identity = f"{document.id}#{relation}"

@@ -31,7 +31,7 @@ REDIRECT = pa.schema(
         ("target", pa.uint64()),
     ]
 )
-TITLE = pa.schema([("title", pa.uint64()), ("document", pa.uint64())])
+TITLE = pa.schema([("document", pa.uint64())])
 
 
 @dataclass(slots=True)
@@ -43,14 +43,6 @@ class Redirect:
     language: str
     title: str
     target: int
-
-
-@dataclass(slots=True)
-class TitleKey:
-    """An article's `title_key` and the sort key of its document: 16 bytes."""
-
-    title: int
-    document: int
 
 
 def title_key(source: str, language: str | None, title: str) -> int:

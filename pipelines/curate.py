@@ -27,7 +27,7 @@ from curation.config import CurationConfig, SourceConfig
 from curation.draw import is_drawn
 from curation.extract import Cleaner, Raw, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
-from curation.redirects import Redirect, TitleKey, document_title_key
+from curation.redirects import Redirect
 from curation.sources.raw import RawDocument
 from curation.tokens import shared_counter
 from pipelines.citations import ResolveCitations
@@ -36,11 +36,11 @@ from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.near_duplicates import FindNearDuplicates
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.redirects import JoinRedirects
-from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
+from pipelines.spill import Spiller, count_tokens, earlier_runs
 from pipelines.stored import Elements, StoredJob, store
 from pipelines.work import Tally, Workspace
 
-SPILLED = ("documents", "pairs", "redirects", "titles", "references", "rejects")
+SPILLED = ("documents", "pairs", "redirects", "references", "rejects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +101,8 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     generic = keys.titles | "Generic titles" >> StoreShards(
         "titles", workspace, partial(caps.generic_titles, limit=frequency)
     )
-    joined = (extracted.redirects, extracted.titles) | "Alternative titles" >> JoinRedirects(
-        job.workspace, job.part_bytes
+    joined = (extracted.redirects, extracted.documents) | "Alternative titles" >> JoinRedirects(
+        config, workspace, job.part_bytes
     )
     decisions = [drops, generic, joined.joined]
     if config.near_duplicates.enabled:
@@ -190,13 +190,10 @@ class Extract(beam.DoFn):  # type: ignore[misc]
                 count_record(tally, "rejects", record)
                 spiller.add("rejects", record, len(record.excerpt))
             elif isinstance(record, Redirect):
-                self._spill_redirect(record, spiller, tally)
+                tally.add("redirects", source.label)
+                spiller.add("redirects", record, len(record.title))
             elif isinstance(record, Document):
                 spiller.add("documents", record, len(record.text))
-                if source.kind == "wikipedia" and job.config.pairs.uses_redirects:
-                    key = int(document_keys([record])[0])
-                    title = TitleKey(document_title_key(record), key)
-                    spiller.add("titles", title, 0)
             else:
                 count_tokens([record], self._counter)
                 spiller.add("pairs", record, len(record.positive))
@@ -206,12 +203,6 @@ class Extract(beam.DoFn):  # type: ignore[misc]
         outputs = [run.path for _, run in spiller.written]
         tally.finish(outputs)
         return outputs
-
-    def _spill_redirect(self, redirect: Redirect, spiller: Spiller, tally: Tally) -> None:
-        if self._job.config.pairs.uses_redirects:
-            spiller.add("redirects", redirect, len(redirect.title))
-        else:
-            tally.add("redirects_not_used", redirect.source)
 
 
 def spill_citing(raws: Iterable[Raw], source: SourceConfig, spiller: Spiller) -> Iterator[Raw]:

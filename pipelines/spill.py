@@ -26,7 +26,7 @@ from curation.records import (
     TrainingRow,
     to_table,
 )
-from curation.redirects import REDIRECT, TITLE, Redirect, TitleKey
+from curation.redirects import REDIRECT, Redirect
 from curation.runs import Keys, Run
 from curation.tokens import TokenCounter, length_keys
 from pipelines.work import Workspace
@@ -85,11 +85,6 @@ def redirect_keys(redirects: Sequence[Redirect]) -> Keys:
     return np.array([redirect.target for redirect in redirects], np.uint64)
 
 
-def title_keys(titles: Sequence[TitleKey]) -> Keys:
-    """Return the sort keys of titles."""
-    return np.array([title.title for title in titles], np.uint64)
-
-
 KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "documents": (DOCUMENT, document_keys),
     "hosts": (HOST, host_keys),
@@ -97,7 +92,6 @@ KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "references": (REFERENCE, reference_keys),
     "questions": (QUESTION, pair_keys),
     "redirects": (REDIRECT, redirect_keys),
-    "titles": (TITLE, title_keys),
     "rejects": (REJECT, reject_keys),
     "training": (TRAINING_ROW, row_keys),
 }

@@ -148,6 +148,15 @@ def test_redirects_can_be_left_out(dump_path: Path, tiny_encoder: str, tmp_path:
     assert "redirect_without_article" not in reasons(tmp_path)
 
 
+def test_redirects_are_there_for_a_later_run(
+    finished: Path, dump_path: Path, tiny_encoder: str, tmp_path: Path
+) -> None:
+    """A run that used none leaves them among the stored records: the next one decides anew."""
+    run(dump_path, tmp_path, tiny_encoder, redirects_per_document=0)
+    run(dump_path, tmp_path, tiny_encoder)
+    assert parts(tmp_path / "pairs") == parts(finished / "pairs")
+
+
 def test_pairs_of_other_relations_need_no_redirects() -> None:
     """Redirects are titles: without title-body they are not gathered."""
     config = PairConfig(relations=("title-abstract",))

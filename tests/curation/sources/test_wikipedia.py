@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from curation.records import Reject
 from curation.sources import streams, wikipedia
-from curation.sources.raw import RawDocument, RawSection
+from curation.sources.raw import RawDocument, RawRedirect, RawSection
 from tests.builders import PARAGRAPH, dump_xml, page_xml, write_dump
 
 
@@ -91,6 +91,77 @@ LEFT_OUT = {
     "redirect in another language": page_xml("B", " # weiterleitung: [[A]]", 2),
     "other model": page_xml("B", "{}", 2).replace("wikitext", "wikibase-item"),
 }
+
+
+def redirects(data: str) -> list[tuple[str, str]]:
+    found = wikipedia.read_articles(io.BytesIO(data.encode()), "wiki", None)
+    return [(r.title, r.target) for r in found if isinstance(r, RawRedirect)]
+
+
+def test_redirects_name_their_target() -> None:
+    """By the text, also where the export marks them; by the mark alone where the text is odd."""
+    marked = page_xml("C", "#REDIRECT [[A_b]]", 3).replace("<ns>", '<redirect title="A b"/><ns>')
+    odd = page_xml("D", "x", 4).replace("<ns>", '<redirect title="A b"/><ns>')
+    pages = [*pages_of_two(), marked, odd]
+    assert redirects(dump_xml(pages)) == [("B", "A b"), ("C", "A b"), ("D", "A b")]
+
+
+def pages_of_two() -> list[str]:
+    return [page_xml("A b", PARAGRAPH, 1), page_xml("B", "#redirect [[A b]]", 2)]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("A#History", "redirect_to_section"),
+        ("Category:Rivers", "redirect_to_namespace"),
+        ("Wikipedia:About", "redirect_to_namespace"),
+    ],
+)
+def test_redirects_elsewhere_are_counted(target: str, reason: str) -> None:
+    """A section has no title of its own, and other namespaces have no articles."""
+    _, rejects = articles(dump_xml([*pages(1), page_xml("B", f"#REDIRECT [[{target}]]", 2)]))
+    assert reasons(rejects) == [("wiki:en:2", reason)]
+    assert rejects[0].value == f"B → {target}"
+
+
+def test_lists_of_meanings_are_counted() -> None:
+    """They are rejects with their reason, not documents."""
+    text = f"{PARAGRAPH}\n* [[A]]\n{{{{disambiguation}}}}"
+    documents, rejects = articles(dump_xml([*pages(1), page_xml("B", text, 2)]))
+    assert titles(documents) == ["Page 0"]
+    assert reasons(rejects) == [("wiki:en:2", "disambiguation_page")]
+
+
+def test_without_a_namespace_the_title_tells() -> None:
+    """Exports before 2012 have no <ns>: a talk page is known by its prefix."""
+    bare = [page_xml(name, PARAGRAPH, 1).replace("<ns>0</ns>", "") for name in ("Talk:A", "A: b")]
+    documents, rejects = articles("".join(bare), "en")
+    assert titles(documents) == ["A: b"]
+    assert rejects == []
+
+
+def test_a_page_of_50_mb_costs_bounded_memory_and_itself_only() -> None:
+    """With the real limits: the pages around it are read."""
+    huge = page_xml("Huge", "word " * (10 << 20), 99)
+    data = dump_xml([*pages(2), huge, *pages(2)]).encode()
+    stream = io.BytesIO(data)
+    tracemalloc.start()
+    found = list(wikipedia.read_articles(stream, "wiki", None))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [r.title for r in found if isinstance(r, RawDocument)] == ["Page 0", "Page 1"] * 2
+    assert [r.reason for r in found if isinstance(r, Reject)] == ["page_too_large"]
+    assert peak < 3 * wikipedia.MAX_PAGE
+
+
+def test_markup_nested_ten_thousand_deep_costs_itself_only() -> None:
+    """Unclosed templates, links and tables in one page leave the next page whole."""
+    text = "Lead. " + "{{a|[[b|" * 10_000 + "\n{|\n" * 10_000
+    documents, rejects = articles(dump_xml([page_xml("Deep", text, 1), *pages(1)]))
+    assert titles(documents) == ["Deep", "Page 0"]
+    assert documents[0].sections[0].text.startswith("Lead.")
+    assert rejects == []
 
 
 @pytest.mark.parametrize("page", LEFT_OUT.values(), ids=LEFT_OUT)
