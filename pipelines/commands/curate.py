@@ -146,7 +146,9 @@ def settle_scores(extraction: Stage, keep: bool) -> None:
         storage.remove(root)
     elif storage.exists(root):
         size = storage.folder_size(root) / 1e6
-        say(f"  {root} holds {size:,.1f} MB of scored documents; curation.keep_scores drops it")
+        say(
+            f"  {root} holds {size:,.1f} MB of scored documents; curation.keep_scores=false drops it"
+        )
 
 
 def progress_state(
