@@ -146,9 +146,8 @@ def settle_scores(extraction: Stage, keep: bool) -> None:
         storage.remove(root)
     elif storage.exists(root):
         size = storage.folder_size(root) / 1e6
-        say(
-            f"  {root} holds {size:,.1f} MB of scored documents; curation.keep_scores=false drops it"
-        )
+        hint = "curation.keep_scores=false drops it"
+        say(f"  {root} holds {size:,.1f} MB of scored documents; {hint}")
 
 
 def progress_state(
