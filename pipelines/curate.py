@@ -112,7 +112,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     documents = extracted.documents | "Documents" >> WriteParts(
         job.plan("documents", DOCUMENT),
         job.workspace,
-        DocumentMergeSetup(config, job.tokenizer, workspace),
+        DocumentMergeSetup(config, job.tokenizer, workspace, job.extraction),
         spills=("pairs", "references", "rejects", "hosts"),
         after=decisions | "Decisions" >> beam.Flatten(),
     )

@@ -21,10 +21,11 @@ from curation.pairs import PairConfig, document_pairs
 from curation.records import DOCUMENT, Document, HostKey, Pair, Reject, documents_from
 from curation.redirects import alternative_titles, rejected
 from curation.runs import KEY
-from curation.tokens import TokenCounter, shared_counter
+from curation.tokens import shared_counter
 from pipelines.decisions import NO_DECISION, load_decisions
+from pipelines.lengths import StoredLengths
 from pipelines.redirects import Alternatives
-from pipelines.spill import count_tokens, pair_digests
+from pipelines.spill import Counter, count_tokens, pair_digests
 from pipelines.work import Workspace
 
 Merged = tuple[pa.Table, Iterable[tuple[str, Any, int]]]
@@ -60,6 +61,7 @@ class DocumentMergeSetup:
     config: CurationConfig
     tokenizer: str
     workspace: Workspace
+    extraction: Workspace
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
         """Load tokenizer and thresholds now; verdicts with the first part, when complete."""
@@ -67,9 +69,12 @@ class DocumentMergeSetup:
         verdicts = cache(lambda: Verdicts.load(self.workspace))
 
         def merge(table: pa.Table) -> Merged:
-            near = load_decisions(self.workspace, table[KEY].to_numpy())
+            keys = table[KEY].to_numpy()
+            first = int(keys[0]) if len(keys) else 0  # names the part
+            path = self.extraction.path("lengths", f"{first:016x}.npy")
+            stored, near = StoredLengths(path, counter), load_decisions(self.workspace, keys)
             others = self._alternatives(table)
-            return merge_documents(table, verdicts(), decider, self.config, counter, others, near)
+            return merge_documents(table, verdicts(), decider, self.config, stored, others, near)
 
         return merge
 
@@ -102,7 +107,7 @@ def merge_documents(
     verdicts: Verdicts,
     decider: Decider,
     config: CurationConfig,
-    counter: TokenCounter,
+    counter: Counter,
     alternatives: Alternatives | None = None,
     clusters: pa.Table = NO_DECISION,
 ) -> Merged:
@@ -134,7 +139,7 @@ def _pairs(
     table: pa.Table,
     verdicts: Verdicts,
     config: CurationConfig,
-    counter: TokenCounter,
+    counter: Counter,
     alternatives: Alternatives | None,
 ) -> list[tuple[str, Any, int]]:
     """Return the pairs of documents, what rejects them, and the hosts that a cap must count."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ from curation.records import (
 )
 from curation.redirects import REDIRECT, Redirect
 from curation.runs import Keys, Run
-from curation.tokens import TokenCounter, length_keys
+from curation.tokens import length_keys
 from pipelines.work import Workspace
 
 KeyFunction = Callable[[Sequence[Any]], Keys]
@@ -126,7 +126,14 @@ class Spiller:
         self._held, self._bytes = {}, 0
 
 
-def count_tokens(pairs: Sequence[Pair], counter: TokenCounter) -> None:
+class Counter(Protocol):
+    """Counts the tokens of texts."""
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text."""
+
+
+def count_tokens(pairs: Sequence[Pair], counter: Counter) -> None:
     """Fill in the token lengths of pairs, each distinct text counted once."""
     distinct = list(dict.fromkeys(t for p in pairs for t in (p.query, p.positive)))
     lengths = dict(zip(distinct, counter.lengths(distinct), strict=True))

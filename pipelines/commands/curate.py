@@ -75,6 +75,7 @@ def extraction_for(config: RunConfig) -> Stage:
     curation["sources"] = [
         {k: v for k, v in source.items() if k not in DECISIONS} for source in curation["sources"]
     ]
+    curation["redirects"] = config.curation.pairs.uses_redirects  # they are read, or not
     return Stage(
         name="extract",
         prefix="scores-",
@@ -149,7 +150,8 @@ def settle_scores(extraction: Stage, keep: bool) -> None:
         storage.remove(root)
     elif storage.exists(root):
         size = storage.folder_size(root) / 1e6
-        say(f"  {root} holds {size:,.1f} MB of scored documents; curation.keep_scores drops it")
+        hint = "curation.keep_scores=false drops it"
+        say(f"  {root} holds {size:,.1f} MB of scored documents; {hint}")
 
 
 def progress_state(

@@ -284,3 +284,14 @@ def test_store_without_size_counts_as_empty(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(type(filesystem), "info", lambda *_: {"etag": "v1"})
     assert storage.describe_file("memory://nosize/x")["mark"] == "v1"
     assert storage.size_of("memory://nosize/x") == 0
+
+
+def test_the_size_of_a_folder(tmp_path: Path) -> None:
+    """All files below it count; one that is not there holds nothing; URLs too."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/one").write_bytes(b"123")
+    (tmp_path / "a/b/two").write_bytes(b"45")
+    assert storage.folder_size(str(tmp_path)) == 5
+    assert storage.folder_size(str(tmp_path / "none")) == 0
+    assert storage.folder_size(f"file://{tmp_path}/a") == 5
+    assert storage.folder_size("memory://none/at/all") == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation import extract
+from curation import extract, tokens
 from tests import builders
 from tests.command_line import digests, leftovers, run
 from tests.end_to_end.conftest import Run
@@ -26,6 +26,10 @@ def refuse(reader: extract.SplitReader) -> None:
     raise AssertionError("a source was read again")
 
 
+def refuse_to_count(counter: tokens.TokenCounter, texts: list[str]) -> list[int]:
+    raise AssertionError("a text was tokenised again")
+
+
 def test_another_threshold_reads_no_source(
     finished: Run,
     out_with: Callable[..., Path],
@@ -41,6 +45,7 @@ def test_another_threshold_reads_no_source(
     [scores] = finished.out.glob("scores-*")
     out = out_with(*CURATED, scores.name)
     monkeypatch.setattr(extract.SplitReader, "__iter__", refuse)
+    monkeypatch.setattr(tokens.TokenCounter, "lengths", refuse_to_count)
     result = run(*common, "--out", out)
     assert result.code == 0, result.err
     assert curated(out) == curated(tmp_path / "fresh") != curated(finished.out)

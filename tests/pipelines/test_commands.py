@@ -133,6 +133,7 @@ def test_scores_depend_on_no_decision(tmp_path: Path) -> None:
         "curation.mask_pii=true",
         f"curation.word_lists={words}",
         "curation.max_document_characters=9",
+        "curation.pairs.redirects_per_document=0",
         f"curation.sources=[{{kind='c4', path='{source}', sample=0.5}}]",
     ):
         assert fingerprints(setting)[0] != scores
