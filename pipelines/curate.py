@@ -20,22 +20,33 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from curation import caps, clusters, contamination, dedup, storage, tokens
-from curation.config import CurationConfig
+from curation import caps, clusters, contamination, dedup, storage
+from curation.config import CurationConfig, SourceConfig
 from curation.extract import Cleaner, Split, SplitReader, list_splits
-from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
+from curation.labelled import row_texts
+from curation.records import (
+    DOCUMENT,
+    PAIR,
+    REJECT,
+    TRAINING_ROW,
+    Document,
+    Reject,
+    TrainingRow,
+)
 from curation.redirects import Redirect, TitleKey, document_title_key
 from curation.tokens import shared_counter
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
+from pipelines.labelled import QuestionMergeSetup, WriteLabelled, length_options
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.near_duplicates import FindNearDuplicates
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.redirects import JoinRedirects
 from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
 from pipelines.stored import Elements, StoredJob, store
+from pipelines.translation_caps import CappedMergeSetup, FindSurplus
 from pipelines.work import Tally, Workspace
 
-SPILLED = ("documents", "pairs", "redirects", "titles", "rejects")
+SPILLED = ("documents", "pairs", "questioned", "redirects", "titles", "rejects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +84,17 @@ class CurateJob(StoredJob):
     def shards(self) -> int:
         """In how many shards near duplicates are decided; changes no result."""
         return clusters.shard_count(sum(split.bytes for split in list_splits(self.config)))
+
+    @property
+    def capped_sources(self) -> frozenset[str]:
+        """The sources of which a sentence keeps a limited number of translations."""
+        found = (source.label for source in self.config.sources if source.gives_translations)
+        return frozenset(found if self.config.parallel.max_translations else ())
+
+    @property
+    def gives_labelled(self) -> bool:
+        """Tell whether any source holds labelled rows."""
+        return any(source.gives_labelled for source in self.config.sources)
 
     @staticmethod
     def directory(kind: str) -> str:
@@ -122,28 +144,38 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
             "capped", workspace, partial(caps.over_cap, cap=config.pairs.max_pairs_per_domain)
         )
     )
+    if job.capped_sources:
+        translations = extracted.pairs | "Surplus" >> FindSurplus(
+            config.parallel.max_translations, job.capped_sources, workspace
+        )
+        capped = (capped, translations) | "Caps" >> beam.Flatten()
     pairs = (
         (extracted.pairs, documents.pairs)
         | "All pairs" >> beam.Flatten()
         | (
             "Pairs"
             >> WriteParts(
-                job.plan(
-                    "pairs",
-                    PAIR,
-                    names=tokens.length_part_names,
-                    boundaries=tuple(tokens.bucket_boundaries()),
-                ),
+                job.plan("pairs", PAIR, **length_options()),
                 job.workspace,
-                PairMergeSetup(config, workspace),
+                CappedMergeSetup(PairMergeSetup(config, workspace), workspace),
                 after=capped,
             )
         )
     )
+    merged = [extracted.questioned | "Labelled" >> labelled(job)] if job.gives_labelled else []
     _ = (
-        (extracted.rejects, joined.rejects, documents.rejects, pairs.rejects)
+        (extracted.rejects, joined.rejects, documents.rejects, pairs.rejects, *merged)
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
+    )
+
+
+def labelled(job: CurateJob) -> WriteLabelled:
+    """Return how labelled rows are written."""
+    return WriteLabelled(
+        job.plan("labelled", TRAINING_ROW, **length_options()),
+        job.workspace,
+        QuestionMergeSetup(job.config, job.tokenizer),
     )
 
 
@@ -184,11 +216,9 @@ class Extract(beam.DoFn):  # type: ignore[misc]
             elif isinstance(record, Redirect):
                 self._spill_redirect(record, spiller, tally)
             elif isinstance(record, Document):
-                spiller.add("documents", record, len(record.text))
-                if source.kind == "wikipedia" and job.config.pairs.uses_redirects:
-                    key = int(document_keys([record])[0])
-                    title = TitleKey(document_title_key(record), key)
-                    spiller.add("titles", title, 0)
+                self._spill_document(record, source, spiller)
+            elif isinstance(record, TrainingRow):
+                spiller.add("questioned", record, sum(map(len, row_texts(record))))
             else:
                 count_tokens([record], self._counter)
                 spiller.add("pairs", record, len(record.positive))
@@ -198,6 +228,12 @@ class Extract(beam.DoFn):  # type: ignore[misc]
         outputs = [run.path for _, run in spiller.written]
         tally.finish(outputs)
         return outputs
+
+    def _spill_document(self, record: Document, source: SourceConfig, spiller: Spiller) -> None:
+        spiller.add("documents", record, len(record.text))
+        if source.kind == "wikipedia" and self._job.config.pairs.uses_redirects:
+            key = int(document_keys([record])[0])
+            spiller.add("titles", TitleKey(document_title_key(record), key), 0)
 
     def _spill_redirect(self, redirect: Redirect, spiller: Spiller, tally: Tally) -> None:
         if self._job.config.pairs.uses_redirects:

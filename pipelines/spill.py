@@ -11,6 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from curation import runs
+from curation.labelled import query_key
 from curation.records import (
     DOCUMENT,
     HOST,
@@ -82,6 +83,11 @@ def title_keys(titles: Sequence[TitleKey]) -> Keys:
     return np.array([title.title for title in titles], np.uint64)
 
 
+def question_keys(rows: Sequence[TrainingRow]) -> Keys:
+    """Return the sort keys by which the rows of one question meet: a digest of its text."""
+    return runs.keys_of_digests([query_key(row) for row in rows])
+
+
 KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "documents": (DOCUMENT, document_keys),
     "hosts": (HOST, host_keys),
@@ -90,6 +96,8 @@ KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "redirects": (REDIRECT, redirect_keys),
     "titles": (TITLE, title_keys),
     "rejects": (REJECT, reject_keys),
+    "questioned": (TRAINING_ROW, question_keys),
+    "labelled": (TRAINING_ROW, row_keys),
     "training": (TRAINING_ROW, row_keys),
 }
 
