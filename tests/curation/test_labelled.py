@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ HAUSA = "Wane kamfani ne ya gina hasumiyar a shekarar da ta gabata?"
 
 @pytest.fixture(scope="module")
 def labeller() -> Labeller:
-    return Labeller(LanguageDetector(), 1000)
+    return Labeller(LanguageDetector())
 
 
 def rows(
@@ -121,10 +122,14 @@ def test_a_negative_that_is_a_positive_is_counted(labeller: Labeller) -> None:
     assert row.negatives == [OTHER]
 
 
-def test_passages_are_cut(labeller: Labeller) -> None:
-    """At the bound of positives."""
-    (row,) = rows(labeller, positives=["word " * 1000])
-    assert len(row.positives[0]) == 1000
+def test_personal_data_are_masked(labeller: Labeller) -> None:
+    """In queries and passages, before they are compared."""
+    raw = RawLabelled("set:1", "Who is\na@b.org?", [Passage("It is a@b.org.")], [Passage("x@y.de")])
+    source = SourceConfig(kind="labelled", format="beir", path="x", language="en")
+    (row,) = labeller.rows(raw, source, lambda t: re.sub(r"\S+@\w+\.\w+", "<email>", t))
+    assert isinstance(row, TrainingRow)
+    assert (row.query, row.positives) == ("Who is <email>?", ["It is <email>."])
+    assert row.negatives == ["<email>"]
 
 
 def test_the_sample_leaves_queries_out(labeller: Labeller) -> None:

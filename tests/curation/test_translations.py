@@ -68,3 +68,12 @@ def test_the_sample_draws_both_directions_together(wanted: TranslationFilter) ->
     kept = [found for found in drawn if found != [None]]
     assert all(isinstance(pair, Pair) for found in kept for pair in found)
     assert 60 < len(kept) < 120
+
+
+def test_personal_data_are_masked(wanted: TranslationFilter) -> None:
+    """On both sides."""
+    raw = RawTranslation(ENGLISH, GERMAN, "en", "de", "x")
+    source = SourceConfig(kind="parallel", format="tmx", path="x")
+    first, _ = translation_pairs(raw, source, wanted, lambda t: t.replace("many", "<n>"))
+    assert isinstance(first, Pair)
+    assert first.query == ENGLISH.replace("many", "<n>")

@@ -8,10 +8,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curation.config import CurationConfig
 from curation.labelled import NOT_MINED
+from curation.pairs import PairConfig
+from curation.records import TRAINING_ROW, TrainingRow, to_table
+from curation.runs import KEY
+from curation.tokens import TokenCounter
+from pipelines.labelled import merge_labelled
 from tests.builders import articles
 from tests.command_line import Result, digests, parts_only, run
 
@@ -115,8 +122,6 @@ def write_data(folder: Path, files: int) -> None:
 
 
 def _hub_table(texts: list[str]) -> Any:
-    import pyarrow as pa
-
     rows = [{"q": question(i), "a": texts[i], "n": [texts[0]], "x": i} for i in range(20, COUNT)]
     return pa.Table.from_pylist(rows)
 
@@ -274,12 +279,34 @@ def test_without_labelled_sources_there_is_no_such_folder(
     only = SOURCES.partition('\n[[curation.sources]]\nkind = "labelled"')[0]
     _, result = curate(tmp_path, tiny_encoder, sources=only)
     assert result.code == 0, result.err
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "documents",
-        "pairs",
-        "rejects",
-        "reports",
-    ]
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"documents", "pairs", "rejects", "reports"} <= names
+    assert "labelled" not in names
+
+
+def test_passages_are_cut_when_they_are_merged(tiny_encoder: str) -> None:
+    """At the bound of positives, which decides and does not make files be read again."""
+    row = TrainingRow(
+        id="1",
+        query="q",
+        positives=["word " * 100],
+        negatives=["other " * 100],
+        relation="labelled",
+        source="set",
+        query_language="en",
+        language="en",
+        length=0,
+        positive_ids=["p"],
+        negative_ids=["n"],
+        negative_ranks=[NOT_MINED],
+    )
+    table = to_table([row], TRAINING_ROW).append_column(KEY, pa.array([1], pa.uint64()))
+    config = CurationConfig(pairs=PairConfig(max_positive_characters=50))
+    empty, extras = merge_labelled(table, config, TokenCounter(tiny_encoder))
+    ((kind, merged, _),) = extras
+    assert (empty.num_rows, kind) == (0, "labelled")
+    assert (len(merged.positives[0]), len(merged.negatives[0])) == (50, 50)
+    assert 10 < merged.length <= 52
 
 
 def test_a_dry_run_names_every_source(tiny_encoder: str, tmp_path: Path) -> None:
