@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 from pathlib import Path
@@ -153,3 +154,13 @@ def test_an_undecodable_line_keeps_its_place(tmp_path: Path) -> None:
     found, _ = aligned(tmp_path, b"One\nTwo\xff\nThree\n", b"Eins\nZwei\nDrei\n")
     assert reasons(found) == ["", "undecodable", ""]
     assert sides(found)[1] == ("Three", "Drei")
+
+
+def test_files_with_a_hole_are_misaligned(tmp_path: Path) -> None:
+    """A stream goes on behind a damaged member; its lines would stand beside the wrong ones."""
+    members = [bz2.compress(b"".join(b"a %d\n" % i for i in range(s, s + 9))) for s in (0, 9, 18)]
+    members[1] = members[1][:20] + bytes(len(members[1]) - 20)
+    found, opener = aligned(tmp_path, b"".join(members), b"".join(b"b %d\n" % i for i in range(18)))
+    assert "corrupt" in opener.damage.values()
+    assert sides(found) == []
+    assert reasons(found) in (["unequal_files"], ["corrupt_alignment"])
