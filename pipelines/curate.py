@@ -175,7 +175,7 @@ def labelled(job: CurateJob) -> WriteLabelled:
     return WriteLabelled(
         job.plan("labelled", TRAINING_ROW, **length_options()),
         job.workspace,
-        QuestionMergeSetup(job.config, job.tokenizer),
+        QuestionMergeSetup(job.config, job.tokenizer, job.workspace),
     )
 
 

@@ -6,7 +6,7 @@ this gives is spilled by length, as pairs are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from curation import tokens
 from curation.config import CurationConfig
+from curation.contamination import Contamination
 from curation.labelled import merge_questions, row_texts
 from curation.records import Reject, TrainingRow, training_rows_from
 from curation.runs import KEY
@@ -62,17 +63,27 @@ class QuestionMergeSetup:
 
     config: CurationConfig
     tokenizer: str
+    workspace: Workspace
 
     def __call__(self) -> Callable[[pa.Table], Merged]:
-        """Load the tokenizer now."""
+        """Load the tokenizer and the evaluation sets' tables, if any, now."""
         counter = shared_counter(self.tokenizer)
-        return lambda table: merge_labelled(table, self.config, counter)
+        held = None
+        if self.config.decontamination.sets:
+            folder = self.workspace.path("decontamination")
+            held = Contamination.load(self.config.decontamination, folder)
+        return lambda table: merge_labelled(table, self.config, counter, held)
 
 
-def merge_labelled(table: pa.Table, config: CurationConfig, counter: TokenCounter) -> Merged:
+def merge_labelled(
+    table: pa.Table,
+    config: CurationConfig,
+    counter: TokenCounter,
+    held: Contamination | None = None,
+) -> Merged:
     """Merge the rows of each question of a sorted range; all that it gives is spilled.
 
-    Passages are cut at the bound of positives.
+    Passages are cut at the bound of positives; what `held` knows is dropped.
     """
     priority = {source.label: -source.priority for source in config.sources}
 
@@ -81,7 +92,7 @@ def merge_labelled(table: pa.Table, config: CurationConfig, counter: TokenCounte
 
     most = config.pairs.max_positive_characters
     extras: list[tuple[str, Any, int]] = []
-    for item in merge_questions(training_rows_from(table), rank):
+    for item in _clean(merge_questions(training_rows_from(table), rank), held):
         if isinstance(item, Reject):
             extras.append(("rejects", item, len(item.excerpt)))
         else:
@@ -90,3 +101,21 @@ def merge_labelled(table: pa.Table, config: CurationConfig, counter: TokenCounte
             item.length = max(counter.lengths(row_texts(item)))
             extras.append(("labelled", item, sum(map(len, row_texts(item)))))
     return table.slice(0, 0).drop_columns([KEY]), extras
+
+
+def _clean(
+    items: Iterable[TrainingRow | Reject], held: Contamination | None
+) -> Iterator[TrainingRow | Reject]:
+    """Reject rows whose query or a positive of which an evaluation set holds.
+
+    A negative may be a distractor of an evaluation corpus: it teaches nothing of its questions.
+    """
+    for item in items:
+        found = None
+        if held and isinstance(item, TrainingRow):
+            found = next(filter(None, held.find([item.query, *item.positives])), None)
+        if found is None or isinstance(item, Reject):
+            yield item
+        else:
+            query = item.query[:200]
+            yield Reject(item.id, "write", "contaminated", item.source, item.language, found, query)

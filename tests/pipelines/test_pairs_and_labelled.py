@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +288,41 @@ def test_without_labelled_sources_there_is_no_such_folder(
 
 def test_passages_are_cut_when_they_are_merged(tiny_encoder: str) -> None:
     """At the bound of positives, which decides and does not make files be read again."""
-    row = TrainingRow(
+    row = labelled_row()
+    table = to_table([row], TRAINING_ROW).append_column(KEY, pa.array([1], pa.uint64()))
+    config = CurationConfig(pairs=PairConfig(max_positive_characters=50))
+    empty, extras = merge_labelled(table, config, TokenCounter(tiny_encoder))
+    ((kind, merged, _),) = extras
+    assert (empty.num_rows, kind) == (0, "labelled")
+    assert (len(merged.positives[0]), len(merged.negatives[0])) == (50, 50)
+    assert 10 < merged.length <= 52
+
+
+def test_labelled_rows_of_evaluation_sets_are_rejected(tiny_encoder: str) -> None:
+    """By their query or a positive; a negative that is held does not matter."""
+
+    class Held:
+        def find(self, texts: Sequence[str]) -> list[str | None]:
+            return ["set/q1" if "secret" in text else None for text in texts]
+
+    found = [
+        replace(labelled_row(), id=f"{n}", query=f"q{n}", positives=[p], negatives=[m])
+        for n, (p, m) in enumerate([("a secret", "x"), ("open", "a secret"), ("open", "x")])
+    ]
+    found[2].query = "the secret"
+    table = to_table(found, TRAINING_ROW).append_column(KEY, pa.array([1, 2, 3], pa.uint64()))
+    counter = TokenCounter(tiny_encoder)
+    _, extras = merge_labelled(table, CurationConfig(), counter, Held())  # type: ignore[arg-type]
+    assert [(kind, getattr(r, "value", "")) for kind, r, _ in extras] == [
+        ("rejects", "set/q1"),
+        ("labelled", ""),
+        ("rejects", "set/q1"),
+    ]
+    assert {r.reason for kind, r, _ in extras if kind == "rejects"} == {"contaminated"}
+
+
+def labelled_row() -> TrainingRow:
+    return TrainingRow(
         id="1",
         query="q",
         positives=["word " * 100],
@@ -300,13 +336,6 @@ def test_passages_are_cut_when_they_are_merged(tiny_encoder: str) -> None:
         negative_ids=["n"],
         negative_ranks=[NOT_MINED],
     )
-    table = to_table([row], TRAINING_ROW).append_column(KEY, pa.array([1], pa.uint64()))
-    config = CurationConfig(pairs=PairConfig(max_positive_characters=50))
-    empty, extras = merge_labelled(table, config, TokenCounter(tiny_encoder))
-    ((kind, merged, _),) = extras
-    assert (empty.num_rows, kind) == (0, "labelled")
-    assert (len(merged.positives[0]), len(merged.negatives[0])) == (50, 50)
-    assert 10 < merged.length <= 52
 
 
 def test_a_dry_run_names_every_source(tiny_encoder: str, tmp_path: Path) -> None:
