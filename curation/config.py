@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from curation.contamination import DecontaminationConfig
 from curation.errors import ConfigError, check_range, unknown_name
 from curation.minhash import NearDuplicateConfig
+from curation.pair_filters import ParallelConfig
+from curation.pair_sources import ALL_OPTIONS, check_columns, check_options
 from curation.pairs import PairConfig
 
 DOCUMENT_KINDS = (
     "wikipedia", "c4", "mc4", "ccnet", "cc-news", "wet", "json", "csv", "s2orc"
 )  # fmt: skip
-PAIR_KINDS = ("po", "xp3")
+PAIR_KINDS = ("po", "xp3", "parallel", "labelled", "hf")
 WARC_KINDS = ("cc-news", "wet")
+UNIT_KINDS = ("parallel", "labelled", "hf")  # read by unit: several files, or a shard
 EXTRACTORS = ("resiliparse", "trafilatura")
 _COLUMNS = ("title", "text", "abstract", "url", "date", "id", "language")
 
@@ -26,9 +29,12 @@ class SourceConfig:
     """wikipedia: pages-articles XML. c4, mc4: JSON lines (text, url, timestamp), the first line is
     the title. ccnet: CCNet's JSON lines, or the like with text and metadata. cc-news: WARC of HTML
     pages. wet: Common Crawl's text of pages. s2orc: papers, with the papers they cite. xp3:
-    instructions and outputs. json, csv: rows of any layout, mapped by `columns`. po: catalogues."""
+    instructions and outputs. json, csv: rows of any layout, mapped by `columns`. po: catalogues.
+    parallel: translations. labelled: queries with positives. hf: what `datasets` loads."""
     path: str
-    """Path, glob, fsspec URL or package://NAME/file; .bz2 .gz .xz .zst or plain."""
+    """Path, glob, fsspec URL or package://NAME/file; .bz2 .gz .xz .zst or plain. In kinds parallel
+    and labelled `{language}` and `{target_language}` stand for codes that the file's name states;
+    format beir takes folders, kind hf the name of a `datasets` data set, a folder or files."""
     name: str = ""
     """The source's name in records and reports; default: its kind."""
     language: str | None = None
@@ -36,24 +42,52 @@ class SourceConfig:
     sample: float = 1.0
     """Share of the records to keep, chosen by a hash of their id."""
     columns: dict[str, str] = field(default_factory=dict)
-    """kinds json and csv: which field is title, text, abstract, url, date, id, language."""
+    """kinds json, csv and hf: which field is title, text, abstract, url, date, id, language; kind
+    hf also takes query, positive, negative, score, query_language. A dot leads into a field."""
     members: str = ""
     """The path is a tar (.xz .gz .bz2 .zst) or zip: read its members that fit this glob."""
     extractor: str = "resiliparse"
     """kind cc-news: resiliparse (fast) | trafilatura (precise; pip install '.[trafilatura]')."""
     priority: int = 0
     """Among duplicates the source with the highest priority is kept."""
+    format: str = ""
+    """kind parallel: nllb | ccmatrix | tsv | moses | tmx | tatoeba; kind labelled: flagembedding |
+    passages | nli | squad | beir | qrels."""
+    target_language: str | None = None
+    """kind parallel: the language of the second side; `language` is that of the first."""
+    query_language: str | None = None
+    """kinds labelled and hf: the language of the queries; default: detected, or the passages'."""
+    target_path: str = ""
+    """format moses: the file with the second side, line by line; may repeat `{language}`."""
+    links_path: str = ""
+    """format tatoeba: links.csv; `path` is sentences.csv."""
+    queries_path: str = ""
+    """format qrels: the queries (JSON lines or `id TAB text`); `path` is the judgements."""
+    corpus_path: str = ""
+    """formats qrels and beir: the passages (JSON lines or `id TAB [title TAB] text`), a glob for
+    several files; default of beir: the folder's corpus.jsonl."""
+    min_score: float | None = None
+    """formats nllb and ccmatrix: rows of a lower LASER score are rejected; default: 1.06."""
+    subset: str = ""
+    """kind hf: the configuration of the data set, as `datasets` calls it."""
+    split: str = "train"
+    """kind hf: the split to read."""
+    revision: str = ""
+    """kind hf: the commit or tag of a data set on the hub."""
+    relation: str = ""
+    """kind hf: the relation of rows with query and positive; parallel gives both directions."""
 
     def __post_init__(self) -> None:
         kinds = (*DOCUMENT_KINDS, *PAIR_KINDS)
         if self.kind not in kinds:
             raise ConfigError(unknown_name("curation.sources.kind", self.kind, kinds))
         check_range("curation.sources.sample", self.sample, 0.0, 1.0)
+        check_options(self.kind, self._set_options())
         self._check_columns()
         self._check_web()
 
     def _check_web(self) -> None:
-        if self.members and self.kind in WARC_KINDS:
+        if self.members and self.kind in (*WARC_KINDS, *UNIT_KINDS):
             raise ConfigError(
                 f"curation.sources.members does nothing for kind {self.kind!r}: unpack the archive"
             )
@@ -64,6 +98,12 @@ class SourceConfig:
                 unknown_name("curation.sources.extractor", self.extractor, EXTRACTORS)
             )
 
+    def _set_options(self) -> dict[str, object]:
+        """Return the options of the pair-shaped kinds that do not have their default."""
+        defaults = {f.name: f.default for f in fields(self)}
+        values = {name: getattr(self, name) for name in ALL_OPTIONS}
+        return {name: value for name, value in values.items() if value != defaults[name]}
+
     def _check_columns(self) -> None:
         mapped = self.kind in ("json", "csv")
         if mapped and not {"title", "text"} <= self.columns.keys():
@@ -71,6 +111,9 @@ class SourceConfig:
                 f"curation.sources.columns of a {self.kind} source must name the fields of title "
                 'and text: columns = {title = "…", text = "…"}'
             )
+        if self.kind == "hf":
+            check_columns(self.columns, self.relation)
+            return
         if not mapped and self.columns:
             raise ConfigError(f"curation.sources.columns does nothing for kind {self.kind!r}")
         for name in self.columns:
@@ -81,6 +124,16 @@ class SourceConfig:
     def label(self) -> str:
         """The name of the source in records."""
         return self.name or self.kind
+
+    @property
+    def gives_translations(self) -> bool:
+        """Tell whether the source's rows are translations, which the filters of pairs judge."""
+        return self.kind == "parallel" or (self.kind == "hf" and self.relation == "parallel")
+
+    @property
+    def gives_labelled(self) -> bool:
+        """Tell whether the source's rows are labelled queries, kept for fine-tuning."""
+        return self.kind == "labelled" or self.relation == "labelled"
 
 
 # What does not reach the cleaned and scored documents: changing these decides anew, reads nothing.
@@ -117,6 +170,8 @@ class CurationConfig:
     split_mb: float = 64.0
     """Files that can be cut (bz2 dumps of many streams, plain XML, plain JSON lines) are read in
     pieces of this size in MB, each by one worker; outputs are the same for any size."""
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    """Which translations become pairs."""
     part_mb: float = 64.0
     """Uncompressed size of an output part, in MB: also what a worker holds while writing one."""
 

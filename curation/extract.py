@@ -13,19 +13,23 @@ from typing import IO, Any, cast
 import xxhash
 
 from curation import pii, ranges, storage, text
-from curation.config import WARC_KINDS, CurationConfig, SourceConfig
+from curation.config import UNIT_KINDS, WARC_KINDS, CurationConfig, SourceConfig
 from curation.draw import is_drawn
+from curation.inputs import Input
+from curation.labelled import Labeller
 from curation.language import LanguageDetector
 from curation.language_codes import fits_script
+from curation.pair_filters import TranslationFilter
 from curation.phrases import load_word_lists
 from curation.quality import fill_scores
-from curation.records import Document, Pair, Reject, Section, text_key
+from curation.records import Document, Pair, Reject, Section, TrainingRow, text_key
 from curation.redirects import Redirect, title_key
 from curation.sources import readers, streams
 from curation.sources.archives import Archive
-from curation.sources.raw import RawDocument, RawPair, RawRedirect
+from curation.sources.raw import RawDocument, RawLabelled, RawPair, RawRedirect, RawTranslation
+from curation.translations import translation_pairs
 
-Raw = RawDocument | RawPair | RawRedirect | Reject
+Raw = RawDocument | RawPair | RawRedirect | RawTranslation | RawLabelled | Reject
 Cleaned = Document | Pair | Redirect | Reject | None
 _SCORED_AT_ONCE = 1 << 18  # characters
 _CODE = re.compile(r"[A-Za-z]{2,8}(?:[-_@][A-Za-z0-9]{1,8})*")
@@ -45,6 +49,8 @@ class Split:
     bytes: int
     start: int = 0
     is_whole: bool = True
+    unit: Input | None = None
+    """What is read, for kinds that read several files together."""
 
     @property
     def stop(self) -> int:
@@ -63,8 +69,7 @@ def list_splits(config: CurationConfig) -> list[Split]:
     splits = [
         split
         for number, source in enumerate(config.sources)
-        for path in storage.expand(source.path)
-        for split in _splits_of(number, source, path, int(config.split_mb * (1 << 20)))
+        for split in _splits_of(number, source, int(config.split_mb * (1 << 20)))
     ]
     return sorted(splits, key=lambda s: (-s.bytes, s.source, s.path, s.start))
 
@@ -72,12 +77,44 @@ def list_splits(config: CurationConfig) -> list[Split]:
 _UNITS = {"wikipedia": "pages"} | dict.fromkeys(("c4", "mc4", "ccnet", "json", "s2orc"), "lines")
 
 
-def _splits_of(number: int, source: SourceConfig, path: str, most: int) -> list[Split]:
+def _splits_of(number: int, source: SourceConfig, most: int) -> Iterator[Split]:
+    if source.kind in UNIT_KINDS:
+        yield from _unit_splits(number, source)
+        return
+    for path in storage.expand(source.path):
+        yield from _ranges_of(number, source, path, most)
+
+
+def _ranges_of(number: int, source: SourceConfig, path: str, most: int) -> list[Split]:
     if source.kind == "wikipedia" and ranges.is_index(path):
         return []
     unit = "" if source.members else _UNITS.get(source.kind, "")
     found = ranges.ranges(path, storage.size_of(path), unit, most)
     return [Split(number, path, stop - start, start, len(found) == 1) for start, stop in found]
+
+
+def _unit_splits(number: int, source: SourceConfig) -> Iterator[Split]:
+    from curation import reading
+
+    for unit in reading.units_of(source):
+        known = [path for path in unit.files if storage.exists(path)]  # a name on the hub does not
+        path = unit.path if unit.shards == 1 else f"{unit.path}#{unit.shard}-of-{unit.shards}"
+        yield Split(number, path, sum(map(storage.size_of, known)), unit=unit)
+
+
+def input_files(config: CurationConfig) -> list[str]:
+    """Return the files that the sources read, in their order."""
+    from curation import reading
+
+    return [
+        path
+        for source in config.sources
+        for path in (
+            reading.watched_files(source)
+            if source.kind in UNIT_KINDS
+            else storage.expand(source.path)
+        )
+    ]
 
 
 class SplitReader:
@@ -95,6 +132,9 @@ class SplitReader:
         return max(0.0, min(1.0, done / max(1, self._split.bytes)))
 
     def __iter__(self) -> Iterator[Raw]:
+        if self._split.unit:
+            yield from self._read_unit(self._split.unit)
+            return
         found = False
         records = self._records_of_kind()
         with closing(records):
@@ -164,8 +204,24 @@ class SplitReader:
         for damage in stream.damages:
             yield self._damage(f"{damage.kind}_file", damage.offset)
 
-    def _damage(self, reason: str, offset: int = 0, member: str = "") -> Reject:
-        name = self._split.path.rsplit("/", 1)[-1]
+    def _read_unit(self, unit: Input) -> Iterator[Raw]:
+        from curation import reading
+        from curation.sources.opener import Opener
+
+        opener = Opener()
+        self._position = lambda: opener.position
+        found = False
+        for record in reading.read_input(unit, self._source, opener):
+            found = True
+            yield record
+        for path, damage in opener.damage.items():
+            yield self._damage(f"{damage}_file", path=path)
+        if not (found or opener.damage):
+            yield self._damage("no_records")
+        self._position = lambda: self._split.bytes
+
+    def _damage(self, reason: str, offset: int = 0, member: str = "", path: str = "") -> Reject:
+        name = (path or self._split.path).rsplit("/", 1)[-1]
         name += f"!{member}" if member else f"@{offset}" if offset else ""
         return Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
 
@@ -204,14 +260,24 @@ class Cleaner:
         self._config = config
         self._detector = LanguageDetector()
         self._word_lists = load_word_lists(config.word_lists)
+        self._translations = TranslationFilter(config.parallel, self._detector)
+        self._labeller = Labeller(self._detector)
         self.masked: Counter[str] = Counter()
         """Masks set so far, by what they stand for."""
 
-    def clean_all(self, raws: Iterable[Raw], source: SourceConfig) -> Iterator[Cleaned]:
-        """Yield one record for each raw one, documents scored in batches and so a little later."""
+    def clean_all(
+        self, raws: Iterable[Raw], source: SourceConfig
+    ) -> Iterator[Cleaned | TrainingRow]:
+        """Yield what raw records give, documents scored in batches and so a little later.
+
+        A translation gives two pairs, every other record one, rejects aside.
+        """
         held: list[Document] = []
         size = 0
         for raw in raws:
+            if isinstance(raw, RawTranslation | RawLabelled):
+                yield from self._pair_shaped(raw, source)
+                continue
             record = self.clean(raw, source)
             if not isinstance(record, Document):
                 yield record
@@ -225,11 +291,22 @@ class Cleaner:
         self.score(held)
         yield from held
 
+    def _pair_shaped(
+        self, raw: RawTranslation | RawLabelled, source: SourceConfig
+    ) -> Iterator[Pair | TrainingRow | Reject | None]:
+        mask = self._masked if self._config.mask_pii else None
+        if isinstance(raw, RawTranslation):
+            yield from translation_pairs(raw, source, self._translations, mask)
+        else:
+            yield from self._labeller.rows(raw, source, mask)
+
     def score(self, documents: list[Document]) -> None:
         """Set the quality scores of documents."""
         fill_scores(documents, self._word_lists)
 
-    def clean(self, raw: Raw, source: SourceConfig) -> Cleaned:
+    def clean(
+        self, raw: RawDocument | RawPair | RawRedirect | Reject, source: SourceConfig
+    ) -> Cleaned:
         """Return a record, not scored yet, or a reject; None for one that the sample leaves out."""
         code = language_code(raw.language)
         if isinstance(raw, Reject):

@@ -75,6 +75,7 @@ class Pair:
     query_tokens: int = 0
     positive_tokens: int = 0
     segments_shuffled: bool = False
+    source_score: float | None = None
     id: str = ""
 
     def __post_init__(self) -> None:
@@ -246,6 +247,7 @@ _PAIR_FIELDS = (
     ("query_tokens", pa.int32()),
     ("positive_tokens", pa.int32()),
     ("segments_shuffled", pa.bool_()),
+    ("source_score", pa.float32()),
 )
 PAIR = _schema(*_PAIR_FIELDS)
 QUESTION = _schema(
@@ -339,3 +341,8 @@ def documents_from(table: pa.Table) -> list[Document]:
     for row in rows:
         row["sections"] = [Section(**section) for section in row["sections"]]
     return [Document(**row) for row in rows]
+
+
+def training_rows_from(table: pa.Table) -> list[TrainingRow]:
+    """Return the rows of a `TRAINING_ROW` table as `TrainingRow`s."""
+    return [TrainingRow(**row) for row in table.select(TRAINING_ROW.names).to_pylist()]

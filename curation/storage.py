@@ -152,6 +152,16 @@ def list_files(directory: str, suffix: str = "") -> list[str]:
         return sorted(e.path for e in entries if e.is_file() and e.name.endswith(suffix))
 
 
+def is_folder(path: str) -> bool:
+    """Tell whether a local folder has this name."""
+    return not is_url(path) and os.path.isdir(local_path(path))
+
+
+def files_under(directory: str) -> list[str]:
+    """Return the sorted files of a local folder and its subfolders; [] if there is none."""
+    return [] if not is_folder(directory) else expand(join(local_path(directory), "**"))
+
+
 def list_folders(directory: str) -> list[str]:
     """Return the sorted folders right under `directory`; [] if there is none."""
     if is_url(directory):

@@ -12,12 +12,12 @@ from curation.records import RELATIONS
 class MiningConfig:
     """The `[mining]` table."""
 
-    relations: tuple[str, ...] = ("question-document",)
-    """Relations of pairs and questions to turn into training rows."""
+    relations: tuple[str, ...] = ("question-document", "labelled")
+    """Relations of pairs, questions and labelled rows to turn into training rows."""
     limits: dict[str, int] = field(default_factory=dict)
     """At most so many rows of a relation and language: limits = {title-body = 1000}."""
     negatives: int = 7
-    """Negatives per query (paper: 7)."""
+    """Negatives per query (paper: 7); labelled ones come first, mined ones fill up."""
     depth: int = 200
     """Candidates searched per query; where too few survive, a row has fewer negatives."""
     first_rank: int = 0

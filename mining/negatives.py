@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ class Candidates:
     """(Q,) text group of the query's own text, -1 where no passage equals it."""
     known: list[frozenset[int]]
     """Per query the text groups of all positives of the same query text."""
+    listed: list[frozenset[int]] = field(default_factory=list)
+    """Per query the text groups of the negatives that its row names already; empty: none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def mask_candidates(found: Candidates, max_positive_ratio: float) -> tuple[Mask,
         "repeated_text": _repeats(groups),
         "too_close_to_positive": found.scores > limit,
     }
+    if found.listed:
+        rules["labelled_negative"] = _is_known(groups, found.listed)
     usable = np.ones(groups.shape, np.bool_)
     removed: Counter[str] = Counter()
     for name, hit in rules.items():

@@ -21,26 +21,37 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from curation import caps, clusters, contamination, dedup, storage, tokens
+from curation import caps, clusters, contamination, dedup, storage
 from curation.citations import citing
 from curation.config import CurationConfig, SourceConfig
 from curation.draw import is_drawn
 from curation.extract import Cleaner, Raw, Split, SplitReader, list_splits
-from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
+from curation.labelled import row_texts
+from curation.records import (
+    DOCUMENT,
+    PAIR,
+    REJECT,
+    TRAINING_ROW,
+    Document,
+    Reject,
+    TrainingRow,
+)
 from curation.redirects import Redirect
 from curation.sources.raw import RawDocument
 from curation.tokens import shared_counter
 from pipelines.citations import ResolveCitations
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
+from pipelines.labelled import QuestionMergeSetup, WriteLabelled, length_options
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.near_duplicates import FindNearDuplicates
 from pipelines.parts import PartPlan, WriteParts, count_record
 from pipelines.redirects import JoinRedirects
 from pipelines.spill import Spiller, count_tokens, earlier_runs
 from pipelines.stored import Elements, StoredJob, store
+from pipelines.translation_caps import CappedMergeSetup, FindSurplus
 from pipelines.work import Tally, Workspace
 
-SPILLED = ("documents", "pairs", "redirects", "references", "rejects")
+SPILLED = ("documents", "pairs", "questioned", "redirects", "references", "rejects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +84,17 @@ class CurateJob(StoredJob):
             reported=True,
             **options,
         )
+
+    @property
+    def capped_sources(self) -> frozenset[str]:
+        """The sources of which a sentence keeps a limited number of translations."""
+        found = (source.label for source in self.config.sources if source.gives_translations)
+        return frozenset(found if self.config.parallel.max_translations else ())
+
+    @property
+    def gives_labelled(self) -> bool:
+        """Tell whether any source holds labelled rows."""
+        return any(source.gives_labelled for source in self.config.sources)
 
     @staticmethod
     def directory(kind: str) -> str:
@@ -129,28 +151,45 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         | "References" >> beam.Flatten()
         | "Citations" >> ResolveCitations(config, job.tokenizer, workspace)
     )
+    if job.capped_sources:
+        translations = extracted.pairs | "Surplus" >> FindSurplus(
+            config.parallel.max_translations, job.capped_sources, workspace
+        )
+        capped = (capped, translations) | "Caps" >> beam.Flatten()
     pairs = (
         (extracted.pairs, documents.pairs, citations.pairs)
         | "All pairs" >> beam.Flatten()
         | (
             "Pairs"
             >> WriteParts(
-                job.plan(
-                    "pairs",
-                    PAIR,
-                    names=tokens.length_part_names,
-                    boundaries=tuple(tokens.bucket_boundaries()),
-                ),
+                job.plan("pairs", PAIR, **length_options()),
                 job.workspace,
-                PairMergeSetup(config, workspace),
+                CappedMergeSetup(PairMergeSetup(config, workspace), workspace),
                 after=capped,
             )
         )
     )
+    merged = [extracted.questioned | "Labelled" >> labelled(job)] if job.gives_labelled else []
     _ = (
-        (extracted.rejects, joined.rejects, documents.rejects, citations.rejects, pairs.rejects)
+        (
+            extracted.rejects,
+            joined.rejects,
+            documents.rejects,
+            citations.rejects,
+            pairs.rejects,
+            *merged,
+        )
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
+    )
+
+
+def labelled(job: CurateJob) -> WriteLabelled:
+    """Return how labelled rows are written."""
+    return WriteLabelled(
+        job.plan("labelled", TRAINING_ROW, **length_options()),
+        job.workspace,
+        QuestionMergeSetup(job.config, job.tokenizer, job.workspace),
     )
 
 
@@ -194,6 +233,8 @@ class Extract(beam.DoFn):  # type: ignore[misc]
                 spiller.add("redirects", record, len(record.title))
             elif isinstance(record, Document):
                 spiller.add("documents", record, len(record.text))
+            elif isinstance(record, TrainingRow):
+                spiller.add("questioned", record, sum(map(len, row_texts(record))))
             else:
                 count_tokens([record], self._counter)
                 spiller.add("pairs", record, len(record.positive))

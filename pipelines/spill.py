@@ -12,6 +12,7 @@ import xxhash
 
 from curation import runs
 from curation.citations import REFERENCE, Reference
+from curation.labelled import query_key
 from curation.records import (
     DOCUMENT,
     HOST,
@@ -85,6 +86,11 @@ def redirect_keys(redirects: Sequence[Redirect]) -> Keys:
     return np.array([redirect.target for redirect in redirects], np.uint64)
 
 
+def question_keys(rows: Sequence[TrainingRow]) -> Keys:
+    """Return the sort keys by which the rows of one question meet: a digest of its text."""
+    return runs.keys_of_digests([query_key(row) for row in rows])
+
+
 KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "documents": (DOCUMENT, document_keys),
     "hosts": (HOST, host_keys),
@@ -93,6 +99,8 @@ KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "questions": (QUESTION, pair_keys),
     "redirects": (REDIRECT, redirect_keys),
     "rejects": (REJECT, reject_keys),
+    "questioned": (TRAINING_ROW, question_keys),
+    "labelled": (TRAINING_ROW, row_keys),
     "training": (TRAINING_ROW, row_keys),
 }
 

@@ -52,3 +52,43 @@ class RawRedirect:
     title: str
     target: str
     language: str | None
+
+
+@dataclass(slots=True)
+class RawTranslation:
+    """Two texts that say the same; it becomes a pair in each direction.
+
+    `score` is the source's own measure of the match (LASER margin), None where it has none.
+    """
+
+    text: str
+    translation: str
+    language: str | None
+    translation_language: str | None
+    id: str
+    score: float | None = None
+
+
+@dataclass(slots=True)
+class Passage:
+    """A text that a labelled query is judged against; `id` is the data set's own, if it has one."""
+
+    text: str
+    id: str = ""
+
+
+@dataclass(slots=True)
+class RawLabelled:
+    """A query with the passages that answer it and those that are known not to.
+
+    Scores are a teacher's, one per passage, where the data set has them.
+    """
+
+    id: str
+    query: str
+    positives: list[Passage]
+    negatives: list[Passage]
+    query_language: str | None = None
+    language: str | None = None
+    positive_scores: list[float] | None = None
+    negative_scores: list[float] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from curation import contamination, manifest, storage
 from curation.config import DECISIONS
 from curation.errors import ConfigError, InputError
-from curation.extract import Split, list_splits
+from curation.extract import Split, input_files, list_splits
 from curation.filters import load_thresholds
 from curation.phrases import load_word_lists, word_list_files
 from pipelines.commands.common import check_runner, read_config
@@ -24,8 +24,11 @@ from pipelines.work import Watch, Workspace, total_counts
 OUTPUTS = ("documents", "pairs", "rejects/curate")
 STEPS = {"extract": 0.75, "write-documents": 0.15, "write-pairs": 0.1}
 COUNTED = (
-    "join-redirects", "near-duplicates", "write-documents", "write-references", "write-pairs"
-)  # fmt: skip
+    "join-redirects",
+    "near-duplicates",
+    *(f"write-{kind}" for kind in ("documents", "references", "pairs", "questioned", "labelled")),
+)
+"""The steps behind extraction whose counts are those of the report."""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -66,7 +69,13 @@ def describe(config: RunConfig, splits: Sequence[Split]) -> str:
             ]
         )
     listing = table(["source", "kind", "language", "files", "splits", "MB"], rows)
-    return f"{listing}\nwould write to {config.out}: {', '.join(OUTPUTS)}"
+    return f"{listing}\nwould write to {config.out}: {', '.join(outputs_of(config))}"
+
+
+def outputs_of(config: RunConfig) -> tuple[str, ...]:
+    """Return the output folders; `labelled` only where a source holds such rows."""
+    labelled = any(source.gives_labelled for source in config.curation.sources)
+    return (*OUTPUTS, "labelled") if labelled else OUTPUTS
 
 
 def extraction_for(config: RunConfig) -> Stage:
@@ -82,8 +91,13 @@ def extraction_for(config: RunConfig) -> Stage:
         out=config.out,
         outputs=(),
         config={"curation": curation, "encoder": config.model.encoder},
-        inputs=_describe([s.path for s in config.curation.sources])
-        + [storage.describe_file(path) for path in word_list_files(config.curation.word_lists)],
+        inputs=[
+            storage.describe_file(path)
+            for path in (
+                *input_files(config.curation),
+                *word_list_files(config.curation.word_lists),
+            )
+        ],
     )
 
 
@@ -97,7 +111,7 @@ def stage_for(config: RunConfig) -> Stage:
     return Stage(
         name="curate",
         out=config.out,
-        outputs=OUTPUTS,
+        outputs=outputs_of(config),
         config={"curation": settings, "encoder": config.model.encoder},
         inputs=[*extraction_for(config).inputs, *_describe(files)],
     )
@@ -113,7 +127,7 @@ def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -
     stage, extraction = stage_for(config), extraction_for(config)
     if stage.is_up_to_date():
         settle_scores(extraction, config.curation.keep_scores)
-        require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
+        require_pairs(kept_rows(stage))
         return
     load_thresholds(config.curation.thresholds)  # a mistake in it is told before any work
     load_word_lists(config.curation.word_lists)
@@ -128,7 +142,7 @@ def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -
         extraction=extraction.workspace,
         workspace=stage.workspace,
         out=config.out,
-        descriptions={output: stage.description(output) for output in OUTPUTS},
+        descriptions={output: stage.description(output) for output in stage.outputs},
     )
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(splits))
     curate.build(pipeline, job)
@@ -140,7 +154,13 @@ def run(config: RunConfig, splits: Sequence[Split], beam_arguments: list[str]) -
     following = "make filter-pairs" if config.relevance.enabled else ""
     finish(stage, extraction.workspace, splits, following)
     settle_scores(extraction, config.curation.keep_scores)
-    require_pairs(manifest.read(stage.directory("pairs"), "make curate")["rows"])
+    require_pairs(kept_rows(stage))
+
+
+def kept_rows(stage: Stage) -> int:
+    """Return the rows of the outputs that later stages use."""
+    outputs = [output for output in ("pairs", "labelled") if output in stage.outputs]
+    return sum(manifest.read(stage.directory(o), "make curate")["rows"] for o in outputs)
 
 
 def settle_scores(extraction: Stage, keep: bool) -> None:
@@ -206,9 +226,11 @@ def finish(
     records = sum(n for _, n in label_counts(read, "in"))
     documents = sum(n for _, n in label_counts(counts, "documents"))
     pairs = sum(n for _, n in label_counts(counts, "pairs"))
+    labelled = sum(n for _, n in label_counts(counts, "labelled"))
+    also = f", {labelled:,} labelled rows" if "labelled" in stage.outputs else ""
     stage.finish(
         f"{records:,} records from {len({split.path for split in splits})} files",
-        f"{documents:,} documents and {pairs:,} pairs",
+        f"{documents:,} documents and {pairs:,} pairs{also}",
         counts,
         following,
     )
@@ -223,20 +245,21 @@ def require_pairs(count: int) -> None:
 def summary_table(counts: Counter[str]) -> str:
     """Return documents, pairs and rejects by source and language."""
     rows: dict[tuple[str, str], Counter[str]] = {}
-    for kind in ("documents", "pairs"):
+    for kind in ("documents", "pairs", "labelled"):
         for (source, language, *_), count in label_counts(counts, kind):
             rows.setdefault((source, language), Counter())[kind] += count
     for (_, source, language), count in label_counts(counts, "rejects"):
         rows.setdefault((source, language), Counter())["rejects"] += count
+    columns = [k for k in _COLUMNS if k != "labelled" or any(row[k] for row in rows.values())]
     cells = [
-        [f"{source} {language}", *(f"{rows[source, language][k]:,}" for k in _COLUMNS)]
+        [f"{source} {language}", *(f"{rows[source, language][k]:,}" for k in columns)]
         for source, language in sorted(rows, key=lambda key: (key[0], -rows[key]["documents"]))
     ]
     shown, hidden = cells[:_MOST_ROWS], len(cells) - _MOST_ROWS
-    text = table(["source language", *_COLUMNS], shown)
+    text = table(["source language", *columns], shown)
     return text + (f"\n… and {hidden} more in reports/curate.json" if hidden > 0 else "")
 
 
-_COLUMNS = ("documents", "pairs", "rejects")
+_COLUMNS = ("documents", "pairs", "labelled", "rejects")
 _MOST_ROWS = 40
 _REASONS_SHOWN = 3

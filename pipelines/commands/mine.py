@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from curation import manifest, storage
+from curation.errors import ConfigError
+from curation.labelled import NOT_MINED
 from curation.records import TRAINING_ROW, TrainingRow, to_table
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say
+
+Vectors = Any
 
 OUTPUTS = ("training",)
 _ROWS_PER_RUN = 5000
@@ -41,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def input_manifests(config: RunConfig) -> dict[str, dict[str, Any]]:
     """Return the manifests of the folders that hold the wanted relations."""
-    relations = set(config.mining.relations)
+    relations = set(config.mining.relations) - {"labelled"}
     wanted = {}
     if any(relation.startswith("question-") for relation in relations):
         wanted["questions"] = "make synth"
@@ -50,10 +54,23 @@ def input_manifests(config: RunConfig) -> dict[str, dict[str, Any]]:
         wanted |= (
             {"consistent-pairs": "make filter-pairs"} if filtered else {"pairs": "make curate"}
         )
+    if takes_labelled(config):
+        wanted["labelled"] = "make curate"
+    if not wanted:
+        raise ConfigError(
+            f"mining.relations = {list(config.mining.relations)!r} names nothing to mine for: "
+            "no source of the config is labelled"
+        )
     return {
         name: manifest.read(storage.join(config.out, name), command)
         for name, command in wanted.items()
     }
+
+
+def takes_labelled(config: RunConfig) -> bool:
+    """Tell whether labelled rows are wanted and some source gives them."""
+    wanted = "labelled" in config.mining.relations
+    return wanted and any(source.gives_labelled for source in config.curation.sources)
 
 
 def stage_for(config: RunConfig, sources: dict[str, dict[str, Any]]) -> Stage:
@@ -76,18 +93,13 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
     stage = stage_for(config, sources)
     if stage.is_up_to_date():
         return
-    from mining.pool import build_pool, select_rows
+    from mining.pool import build_pool
 
     stage.begin()
-    paths = [
-        path
-        for name, listed in sources.items()
-        for path in manifest.part_paths(storage.join(config.out, name), listed)
-    ]
-    rows = select_rows(paths, config.mining.relations, config.mining.limits, config.splits)
-    pool = build_pool(rows)
-    chosen, found = mine(config, stage, pool)
-    runs = spill_rows(config, stage, pool, chosen, found)
+    rows = chosen_rows(config, sources)
+    pool = build_pool(rows, config.mining.negatives)
+    chosen, found, vectors = mine(config, stage, pool)
+    runs = spill_rows(config, stage, pool, chosen, found, vectors)
     if not write_shards(config, stage, runs, beam_arguments):
         return
     counts = Counter({f"removed|{name}": n for name, n in chosen.removed.items()})
@@ -105,7 +117,21 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
         say(f"  candidates removed: {removed}")
 
 
-def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any]:
+def chosen_rows(config: RunConfig, sources: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows to mine for: pairs, questions and labelled rows, ordered by id."""
+    from mining.pool import select_labelled, select_rows
+
+    paths = {
+        name: manifest.part_paths(storage.join(config.out, name), listed)
+        for name, listed in sources.items()
+    }
+    labelled = select_labelled(paths.pop("labelled", []), config.mining.limits)
+    listed = [path for found in paths.values() for path in found]
+    rows = select_rows(listed, config.mining.relations, config.mining.limits, config.splits)
+    return sorted(rows + labelled, key=lambda row: str(row["id"]))
+
+
+def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any, Any]:
     """Encode, search and choose; vectors are kept until the stage ends."""
     from mining import encode, index
     from mining.negatives import Candidates, choose
@@ -123,18 +149,37 @@ def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any]:
         name: encoded(config, stage, model, name, listed, dtype) for name, listed in texts.items()
     }
     scores, ids = index.search(vectors["queries"], vectors["passages"], config.mining.depth)
-    positive = np.einsum("qd,qd->q", vectors["queries"], vectors["passages"][pool.positive])
     found = Candidates(
         ids=ids,
         scores=scores,
         positive=pool.positive,
-        positive_scores=positive.astype(np.float32),
+        positive_scores=positive_scores(vectors, pool),
         text_groups=pool.text_groups,
         document_groups=pool.document_groups,
         query_groups=pool.query_groups,
         known=pool.known,
+        listed=listed_groups(pool),
     )
-    return choose(found, config.mining), found
+    return choose(found, config.mining), found, vectors
+
+
+def positive_scores(vectors: Mapping[str, Vectors], pool: Any) -> Vectors:
+    """Return the score of each row's positive; of several the lowest.
+
+    No candidate may then score as high as a passage that is known to answer.
+    """
+    scores = np.einsum("qd,qd->q", vectors["queries"], vectors["passages"][pool.positive])
+    for number, found in enumerate(pool.positives):
+        if len(found) > 1:
+            scores[number] = (vectors["passages"][found] @ vectors["queries"][number]).min()
+    return scores.astype(np.float32)
+
+
+def listed_groups(pool: Any) -> list[frozenset[int]]:
+    """Return the text groups of each row's labelled negatives; [] where no row has any."""
+    if not any(pool.negatives):
+        return []
+    return [frozenset(pool.text_groups[found].tolist()) for found in pool.negatives]
 
 
 def encoded(
@@ -164,7 +209,9 @@ def encoded(
     return vectors
 
 
-def spill_rows(config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: Any) -> list[str]:
+def spill_rows(
+    config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: Any, vectors: Any
+) -> list[str]:
     """Write the training rows as sorted runs; return their paths."""
     from curation.runs import SUFFIX, write_run
     from curation.tokens import TokenCounter
@@ -175,7 +222,7 @@ def spill_rows(config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: A
     paths = []
     for start in range(0, len(pool.rows), _ROWS_PER_RUN):
         numbers = range(start, min(start + _ROWS_PER_RUN, len(pool.rows)))
-        rows = [training_row(pool, chosen, found, number) for number in numbers]
+        rows = [training_row(pool, chosen, found, vectors, number) for number in numbers]
         set_lengths(rows, counter, config)
         path = stage.workspace.path("runs", "training", f"rows-{start:09d}{SUFFIX}")
         write_run(path, to_table(rows, TRAINING_ROW), row_keys(rows))
@@ -183,27 +230,46 @@ def spill_rows(config: RunConfig, stage: Stage, pool: Any, chosen: Any, found: A
     return paths
 
 
-def training_row(pool: Any, chosen: Any, found: Any, number: int) -> TrainingRow:
-    """Return one row with its positive and its negatives."""
+def training_row(
+    pool: Any, chosen: Any, found: Any, vectors: Mapping[str, Vectors], number: int
+) -> TrainingRow:
+    """Return one row with its positives and its negatives: labelled ones, then mined ones.
+
+    Mined ones fill up what labelled ones leave of the row's `mining.negatives`.
+    """
     row = pool.rows[number]
-    kept = chosen.ids[number] >= 0
-    negatives = chosen.ids[number][kept].tolist()
+    labelled, positives = pool.negatives[number], pool.positives[number]
+    room = max(0, chosen.ids.shape[1] - len(labelled))
+    kept = np.flatnonzero(chosen.ids[number] >= 0)[:room]
+    negatives = labelled + chosen.ids[number][kept].tolist()
+    own = [float(found.positive_scores[number])]
+    if len(positives) > 1:
+        own = score(vectors, number, positives)
     return TrainingRow(
         id=row["id"],
         query=row["query"],
-        positives=[row["positive"]],
+        positives=[pool.passages[i] for i in positives],
         negatives=[pool.passages[i] for i in negatives],
         relation=row["relation"],
         source=row["source"],
         query_language=row["query_language"],
         language=row["language"],
         length=0,
-        positive_ids=[pool.passage_ids[pool.positive[number]]],
+        positive_ids=[pool.passage_ids[i] for i in positives],
         negative_ids=[pool.passage_ids[i] for i in negatives],
-        negative_ranks=chosen.ranks[number][kept].tolist(),
-        positive_scores=[float(found.positive_scores[number])],
-        negative_scores=chosen.scores[number][kept].tolist(),
+        negative_ranks=[NOT_MINED] * len(labelled) + chosen.ranks[number][kept].tolist(),
+        positive_scores=own,
+        negative_scores=[
+            *score(vectors, number, labelled),
+            *chosen.scores[number][kept].tolist(),
+        ],
     )
+
+
+def score(vectors: Mapping[str, Vectors], number: int, passages: Sequence[int]) -> list[float]:
+    """Return the scores of a query with some passages."""
+    found: list[float] = (vectors["passages"][passages] @ vectors["queries"][number]).tolist()
+    return found
 
 
 def set_lengths(rows: Sequence[TrainingRow], counter: Any, config: RunConfig) -> None:

@@ -9,10 +9,18 @@ import pytest
 
 from curation.draw import rank
 from curation.errors import InputError
-from curation.records import PAIR, QUESTION, Pair, Question, to_table
+from curation.records import (
+    PAIR,
+    QUESTION,
+    TRAINING_ROW,
+    Pair,
+    Question,
+    TrainingRow,
+    to_table,
+)
 from curation.splits import SplitConfig
 from curation.storage import write_parquet
-from mining.pool import COLUMNS, build_pool, select_rows
+from mining.pool import COLUMNS, Pool, build_pool, select_labelled, select_rows
 
 NONE_HELD_OUT = SplitConfig(held_out=0.0)
 
@@ -149,3 +157,81 @@ def test_no_rows_are_an_error() -> None:
     """The message names the option to change."""
     with pytest.raises(InputError, match=r"mining\.relations; nothing to mine"):
         build_pool([])
+
+
+def labelled(
+    number: int, query: str, positives: list[str], negatives: list[str], language: str = "en"
+) -> TrainingRow:
+    return TrainingRow(
+        id=f"{number}",
+        query=query,
+        positives=positives,
+        negatives=negatives,
+        relation="labelled",
+        source="set",
+        query_language=language,
+        language=language,
+        length=9,
+        positive_ids=[f"id-{t}" for t in positives],
+        negative_ids=[f"id-{t}" for t in negatives],
+    )
+
+
+def write_labelled(path: Path, rows: list[TrainingRow]) -> list[str]:
+    write_parquet(str(path), to_table(rows, TRAINING_ROW))
+    return [str(path)]
+
+
+def test_labelled_rows_are_drawn_as_pairs_are(tmp_path: Path) -> None:
+    """A limit per language; with all that a training row needs."""
+    rows = [labelled(n, f"q{n}", ["A", "B"], ["C"], "en" if n < 6 else "de") for n in range(9)]
+    paths = write_labelled(tmp_path / "rows.parquet", rows)
+    assert len(select_labelled(paths, {})) == 9
+    few = select_labelled(paths, {"labelled": 2})
+    expected = [
+        r.id
+        for language in ("en", "de")
+        for r in sorted(
+            (r for r in rows if r.language == language), key=lambda r: rank(r.id, "training")
+        )[:2]
+    ]
+    assert [row["id"] for row in few] == expected
+    assert few[0]["positives"] == ["A", "B"]
+    assert select_labelled([], {"labelled": 2}) == []
+
+
+def pool_of(*rows: TrainingRow | dict[str, str], most: int = 9) -> Pool:
+    found = [
+        r if isinstance(r, dict) else vars_of(r) | {"positive": r.positives[0], "document_id": ""}
+        for r in rows
+    ]
+    return build_pool(found, most)
+
+
+def vars_of(row: TrainingRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def test_all_passages_of_labelled_rows_join_the_pool() -> None:
+    """Under the ids of their data set, each text once; pairs have one positive and no negative."""
+    pool = pool_of(labelled(1, "q", ["A", "B"], ["C", "D"]), row(2, "r", "C", "doc"))
+    assert pool.passages == ["A", "B", "C", "D"]
+    assert pool.passage_ids == ["id-A", "id-B", "doc", "id-D"]
+    assert pool.positives == [[0, 1], [2]]
+    assert pool.negatives == [[2, 3], []]
+    assert pool.positive.tolist() == [0, 2]
+    assert pool.known == [frozenset({0, 1}), frozenset({2})]
+
+
+def test_a_labelled_negative_that_answers_elsewhere_is_left_out() -> None:
+    """Another row of the same question may know better, be it a pair."""
+    pool = pool_of(labelled(1, "Who?", ["A"], ["b", "C"]), row(2, "who?", "B"))
+    assert pool.passages == ["A", "B", "C"]
+    assert pool.negatives == [[2], []]
+
+
+def test_no_more_labelled_negatives_than_a_row_takes() -> None:
+    """The first ones; the others do not even join the pool."""
+    pool = pool_of(labelled(1, "q", ["A"], ["C", "D", "E"]), most=2)
+    assert pool.passages == ["A", "C", "D"]
+    assert pool.negatives == [[1, 2]]
