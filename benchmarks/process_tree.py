@@ -26,8 +26,6 @@ class Usage:
     """Largest sum of resident memory over all processes at one moment; shared pages count twice."""
     peak_largest: int = 0
     """Largest resident memory of a single process."""
-    thin_bytes: int = 0
-    """Largest size of all thin-key files (.npy) of the working folder at one moment."""
     _cpu: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -36,13 +34,13 @@ class Usage:
         return sum(self._cpu.values())
 
 
-def measure(command: Sequence[str], work: Path) -> Usage:
-    """Run a command to its end; `work` is the output folder whose `.work-*` is looked at."""
+def measure(command: Sequence[str]) -> Usage:
+    """Run a command to its end."""
     usage = Usage()
     started = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         stop = threading.Event()
-        sampler = threading.Thread(target=_sample_until, args=(stop, process.pid, work, usage))
+        sampler = threading.Thread(target=_sample_until, args=(stop, process.pid, usage))
         sampler.start()
         output, _ = process.communicate()
         stop.set()
@@ -52,14 +50,9 @@ def measure(command: Sequence[str], work: Path) -> Usage:
     return usage
 
 
-def _sample_until(stop: threading.Event, root: int, work: Path, usage: Usage) -> None:
-    count = 0
+def _sample_until(stop: threading.Event, root: int, usage: Usage) -> None:
     while not stop.wait(_SECONDS):
         _sample(root, usage)
-        count += 1
-        if count % 5 == 0:
-            files = work.glob(".work-*/**/*.npy")
-            usage.thin_bytes = max(usage.thin_bytes, sum(_size(path) for path in files))
 
 
 def _sample(root: int, usage: Usage) -> None:
@@ -91,10 +84,3 @@ def _descendants(root: int) -> list[int]:
         found.append(pid)
         todo += children.get(pid, [])
     return found
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

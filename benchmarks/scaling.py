@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import process_tree, scaling_input  # noqa: E402
 
 OUTPUTS = ("documents", "pairs", "rejects/curate")
-HEADER = ("run", "MB", "records", "rec/s", "wall s", "CPU s", "peak MB", "largest MB", "thin B/doc")
+HEADER = ("run", "MB", "records", "rec/s", "wall s", "CPU s", "peak MB", "largest MB")
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def run(
     command = [sys.executable, "-m", "pipelines", "curate", "--config", str(empty)]
     command += ["--out", str(out), *(part for s in settings for part in ("--set", s))]
     os.chdir(ROOT)
-    usage = process_tree.measure(command, out)
+    usage = process_tree.measure(command)
     if usage.code:
         sys.exit(usage.output)
     return row_of(case, out, usage), digest_of(out)
@@ -128,7 +128,6 @@ def row_of(case: Case, out: Path, usage: process_tree.Usage) -> dict[str, Any]:
         "CPU s": usage.cpu,
         "peak MB": usage.peak_bytes / 1e6,
         "largest MB": usage.peak_largest / 1e6,
-        "thin B/doc": usage.thin_bytes / max(1, documents),
     }
 
 

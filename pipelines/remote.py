@@ -7,6 +7,7 @@ minutes and says less about the cause.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlparse
@@ -23,6 +24,7 @@ from curation import storage
 from curation.errors import ConfigError
 
 _HERE_ONLY = ("file", "local", "memory")  # protocols of fsspec that end at this machine
+_PATH_KEYS = ("path", "thresholds", "word_lists")
 _GCP_PACKAGES = ("apitools", "google.cloud.storage", "google.cloud.dataflow", "gcsfs")
 
 
@@ -108,7 +110,8 @@ def local_paths(settings: Any, key: str) -> Iterator[tuple[str, str]]:
     """Yield (key, value) of settings that name files of this machine."""
     if isinstance(settings, dict):
         for name, value in settings.items():
-            yield from local_paths(value, f"{key}.{name}" if key else str(name))
+            if not _is_elsewhere(settings, name):
+                yield from local_paths(value, f"{key}.{name}" if key else str(name))
     elif isinstance(settings, list | tuple):
         for number, value in enumerate(settings):
             yield from local_paths(value, f"{key}.{number}")
@@ -116,8 +119,16 @@ def local_paths(settings: Any, key: str) -> Iterator[tuple[str, str]]:
         yield key, settings
 
 
+def _is_elsewhere(table: dict[str, Any], name: str) -> bool:
+    """Tell whether a setting is read by no worker: evaluation sets, names of hub data sets."""
+    if name == "path" and table.get("kind") == "hf":
+        return not os.path.exists(str(table[name]))
+    return name == "decontamination"  # read where the job is built; workers get hashes
+
+
 def _is_local(value: str, key: str) -> bool:
     if storage.is_url(value):
         return value.partition("://")[0] in _HERE_ONLY
-    is_path = key.rpartition(".")[2] in ("path", "thresholds")
+    name = key.rpartition(".")[2]
+    is_path = name in _PATH_KEYS or name.endswith("_path")
     return bool(value) and (is_path or value.startswith(storage.PACKAGE))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -220,11 +219,20 @@ def test_what_would_fail_on_dataflow_is_said_before(
         runner.check(beam_arguments, out, settings)
 
 
-def test_a_local_thresholds_file_is_refused() -> None:
-    """Workers open it too."""
-    settings: Any = {"curation": to_dict(CurationConfig(thresholds="mine.toml"))}
-    with pytest.raises(ConfigError, match=r"curation\.thresholds = 'mine.toml' lies"):
-        runner.check(SERVICE, "gs://b/out", settings)
+@pytest.mark.parametrize("key", ["thresholds", "word_lists", "target_path"])
+def test_other_files_that_workers_open_are_refused(key: str) -> None:
+    """Workers open them too."""
+    with pytest.raises(ConfigError, match=rf"curation\.{key} = 'mine.toml' lies"):
+        runner.check(SERVICE, "gs://b/out", {"curation": {key: "mine.toml"}})
+
+
+def test_what_no_worker_opens_may_lie_here() -> None:
+    """Evaluation sets become hashes where the job is built; a hub name is no file."""
+    settings = {
+        "decontamination": {"sets": [{"path": "beir/scifact"}]},
+        "sources": [{"kind": "hf", "path": "owner/name"}],
+    }
+    runner.check(SERVICE, "gs://b/out", {"curation": settings})
 
 
 @pytest.mark.parametrize("path", ["gs://b/x.bz2", "https://d.example/x.bz2", "s3://b/x.bz2"])
