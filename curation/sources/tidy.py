@@ -21,7 +21,8 @@ _SPACE = " \t\u00a0\u2009\u202f"
 _ENDS = ".!?。！？।…"
 _DASHES = "–—-=/·•"
 _MARKS = f"*#:; \t{ITEM}"
-_INSIDE = rf"[\s{_SEPARATORS}{re.escape(_DASHES)}{HOLE}]*"
+_INVISIBLE = "\u00ad\u200b-\u200f\u2060\ufeff"  # joiners and marks that stand alone are no text
+_INSIDE = rf"[\s{_INVISIBLE}{_SEPARATORS}{re.escape(_DASHES)}{HOLE}]*"
 _EMPTY = re.compile(rf"\({_INSIDE}\)|（{_INSIDE}）|[\[［]{_INSIDE}[\]］]")
 _AFTER_OPEN = re.compile(rf"([(（])[\s{_SEPARATORS}]+")
 _BEFORE_CLOSE = re.compile(rf"(?<![\s{_SEPARATORS}])[\s{_SEPARATORS}]++([)）])")

@@ -141,6 +141,7 @@ MARKUP = {
     "magic words": ("__NOTOC__a __TOC__", "a"),
     "variants": ("-{zh-hans:软件;zh-hant:軟體}- -{H|x}-", "软件 x"),
     "empty brackets": ("Paris ({{IPA|x}}) is (; ) a (( )) city", "Paris is a city"),
+    "brackets of invisible characters": ("a (\u200c) b (\u200b{{x}}\u200e) c", "a b c"),
     "brackets after removal": ("Paris ({{IPA|x}}, a city; ) is", "Paris (a city) is"),
     "wide brackets": ("東京（{{x}}、都市）は（、）", "東京（都市）は"),
     "space before a mark": ("a {{x}}, b {{y}}. c", "a, b. c"),
