@@ -69,11 +69,6 @@ class CurateJob(StoredJob):
             **options,
         )
 
-    @property
-    def shards(self) -> int:
-        """In how many shards near duplicates are decided; changes no result."""
-        return clusters.shard_count(sum(split.bytes for split in list_splits(self.config)))
-
     @staticmethod
     def directory(kind: str) -> str:
         """Return the output folder of a kind of record."""
@@ -85,9 +80,10 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     if job.config.decontamination.sets:
         held = contamination.build(job.config.decontamination)
         held.save(job.workspace.path("decontamination"))
+    splits = list_splits(job.config)
     extracted = (
         pipeline
-        | "Splits" >> Elements(list_splits(job.config), job.workspace)
+        | "Splits" >> Elements(splits, job.workspace)
         | "Extract" >> beam.ParDo(Extract(job)).with_outputs(*SPILLED)
     )
     config, workspace = job.config, job.workspace
@@ -105,7 +101,8 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
     )
     decisions = [drops, generic, joined.joined]
     if config.near_duplicates.enabled:
-        find = FindNearDuplicates(config, workspace, job.shards, drops)
+        shards = clusters.shard_count(sum(split.bytes for split in splits))
+        find = FindNearDuplicates(config, workspace, shards, drops)
         decisions.append(extracted.documents | "Near duplicates" >> find)
     documents = extracted.documents | "Documents" >> WriteParts(
         job.plan("documents", DOCUMENT),

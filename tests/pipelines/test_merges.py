@@ -128,7 +128,7 @@ def test_near_duplicates_name_the_document_kept(counter: TokenCounter, decider: 
     )
     clusters = clusters.append_column(KEY, pa.array(keys)).sort_by(KEY)
     table = sorted_table(rows, DOCUMENT, document_keys)
-    kept, extras = merge_documents(table, verdicts(), decider, CONFIG, counter, clusters)
+    kept, extras = merge_documents(table, verdicts(), decider, CONFIG, counter, clusters=clusters)
     assert kept.schema.equals(DOCUMENT)
     sizes = zip(
         kept["id"].to_pylist(), kept["near_duplicate_cluster_size"].to_pylist(), strict=True
