@@ -47,10 +47,12 @@ def write_json_lines(path: Path, rows: list[object]) -> Path:
     return path
 
 
-def warc_record(url: str, body: bytes, *, status: str = "200 OK", kind: str = "text/html") -> bytes:
+def warc_record(
+    url: str, body: bytes, *, status: str = "200 OK", kind: str = "text/html", headers: str = ""
+) -> bytes:
     http = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    )
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
     payload = http + body
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\n"
@@ -60,6 +62,16 @@ def warc_record(url: str, body: bytes, *, status: str = "200 OK", kind: str = "t
         f"Content-Length: {len(payload)}\r\n\r\n"
     ).encode()
     return head + payload + b"\r\n\r\n"
+
+
+def conversion_record(url: str, text: str) -> bytes:
+    body = text.encode()
+    head = (
+        f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: {url}\r\n"
+        "WARC-Date: 2024-05-03T00:00:00Z\r\nContent-Type: text/plain\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    return head + body + b"\r\n\r\n"
 
 
 def write_warc(path: Path, records: list[bytes]) -> Path:

@@ -2,57 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import xxhash
-from fastwarc.warc import ArchiveIterator, WarcRecordType
+from fastwarc.warc import WarcRecordType
 
 from curation.records import Reject
-from curation.sources import html
+from curation.sources import warc
+from curation.sources.extraction import PageReader
+from curation.sources.html import Page
+from curation.sources.payload import decode_payload
 from curation.sources.raw import RawDocument, RawSection
 
-MAX_PAGE = 10 << 20  # resiliparse parses about 20 MB/s: no page holds a worker over a second
+Extract = Callable[[bytes, str | None], Page | str]
 
 
-def read_pages(stream: Any, source: str, declared: str | None) -> Iterator[RawDocument | Reject]:
+def read_file(
+    stream: Any, source: str, declared: str | None, extractor: str
+) -> Iterator[RawDocument | Reject]:
+    """Yield what `read_pages` does, extracted in a process of its own."""
+    with PageReader(extractor) as extract:
+        yield from read_pages(stream, source, declared, extract)
+
+
+def read_pages(
+    stream: Any, source: str, declared: str | None, extract: Extract
+) -> Iterator[RawDocument | Reject]:
     """Yield a document for each HTML response of a WARC; the file's members may be cut short."""
-    records = ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=True)
-    while True:
-        try:
-            record = next(records, None)
-            if record is None:
-                return
-            url = record.headers.get("WARC-Target-URI") or ""
-            body = record.reader.read(MAX_PAGE + 1)
-        except (OSError, ValueError, EOFError) as error:
-            yield Reject(f"{source}:?", "extract", "damaged_warc", source, value=str(error))
-            return
-        yield _page(record, url, body, source, declared)
+    for item in warc.read_records(
+        stream, WarcRecordType.response, source, parse_http=True, limit=warc.MAX_PAGE
+    ):
+        yield item if isinstance(item, Reject) else _page(*item, source, declared, extract)
 
 
 def _page(
-    record: Any, url: str, body: bytes, source: str, declared: str | None
+    record: Any, url: str, body: bytes, source: str, declared: str | None, extract: Extract
 ) -> RawDocument | Reject:
-    identity = f"{source}:{xxhash.xxh3_64_hexdigest(url.encode())}"
-    problem = _problem(record, body)
-    if problem:
-        return Reject(identity, "extract", problem, source, value=url[:500])
-    markup = html.decode(body, record.http_charset)
-    if html.is_too_deep(markup):
-        return Reject(identity, "extract", "page_too_deep", source, value=url[:500])
-    page = html.extract(markup)
-    if not page.text.strip():
-        return Reject(identity, "extract", "no_text", source, value=url[:500])
+    identity = warc.identity(source, url)
+    page: Page | str = _problem(record, body) or _extracted(record, body, extract)
+    if isinstance(page, str):
+        return Reject(identity, "extract", page, source, value=url[:500])
     return RawDocument(
         id=identity,
         title=page.title,
         sections=[RawSection("", 0, page.text)],
         abstract=page.description,
         url=url,
-        date=str(record.headers.get("WARC-Date", ""))[:10],
+        date=warc.date_of(record),
         language=declared,
     )
+
+
+def _extracted(record: Any, body: bytes, extract: Extract) -> Page | str:
+    transfer, content = (
+        record.http_headers.get(name) or "" for name in ("Transfer-Encoding", "Content-Encoding")
+    )
+    page = decode_payload(body, transfer, content, warc.MAX_PAGE)
+    if page is None:
+        return "unknown_encoding"
+    if len(page) > warc.MAX_PAGE:
+        return "page_too_large"
+    return extract(page, record.http_charset)
 
 
 def _problem(record: Any, body: bytes) -> str:
@@ -63,7 +73,7 @@ def _problem(record: Any, body: bytes) -> str:
         return "http_status"
     if "html" not in kind:
         return "not_html"
-    if len(body) > MAX_PAGE:
+    if len(body) > warc.MAX_PAGE:
         return "page_too_large"
     if len(body) < record.content_length:
         return "truncated_record"

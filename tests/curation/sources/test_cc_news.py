@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.records import Reject
-from curation.sources import cc_news, html
+from curation.sources import cc_news, extraction, html, markup, warc
 from curation.sources.raw import RawDocument, RawSection
 from tests.builders import PARAGRAPH, news_html, warc_record, write_warc
 
@@ -21,8 +21,12 @@ URL = "https://news.example/a"
 BODY = f"{PARAGRAPH}\n{PARAGRAPH}"
 
 
+def in_process(body: bytes, charset: str | None) -> html.Page | str:
+    return extraction.read_page(markup.strip_unread(body), charset, html.resiliparse_text)
+
+
 def read(data: bytes) -> list[RawDocument | Reject]:
-    return list(cc_news.read_pages(io.BytesIO(data), "news", None))
+    return list(cc_news.read_pages(io.BytesIO(data), "news", None, in_process))
 
 
 def summary(data: bytes) -> list[str]:
@@ -40,7 +44,7 @@ def test_a_page_becomes_a_document(tmp_path: Path) -> None:
     page = news_html("The lighthouse reopens", BODY, head)
     path = write_warc(tmp_path / "a.warc.gz", [warc_record(URL, page)])
     with path.open("rb") as stream:
-        (found,) = cc_news.read_pages(stream, "news", "en")
+        (found,) = cc_news.read_file(stream, "news", "en", "resiliparse")
     line = PARAGRAPH.strip()
     assert found == RawDocument(
         id=f"news:{xxhash.xxh3_64_hexdigest(URL.encode())}",
@@ -67,7 +71,7 @@ REJECTED = {
     "not_html": warc_record(URL, b"\x89PNG", kind="image/png"),
     "empty_page": warc_record(URL, b" \r\n "),
     "no_text": warc_record(URL, b"<html><body></body></html>"),
-    "page_too_deep": warc_record(URL, b"<div>" * (html.MAX_DEPTH + 1) + b"text"),
+    "page_too_deep": warc_record(URL, b"<div>" * (markup.MAX_DEPTH + 1) + b"text"),
     "not_http": (
         b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: dns:example\r\n"
         b"Content-Type: text/dns\r\nContent-Length: 5\r\n\r\nhello\r\n\r\n"
@@ -88,7 +92,7 @@ def test_an_unusable_page_is_rejected_alone(reason: str, compress: type[bytes]) 
 
 def test_a_page_over_the_limit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A huge page is rejected without being parsed; the next one is read."""
-    monkeypatch.setattr(cc_news, "MAX_PAGE", 2_000)
+    monkeypatch.setattr(warc, "MAX_PAGE", 2_000)
     huge = warc_record(URL, news_html("Huge", PARAGRAPH * 20))
     data = b"".join(map(gzip.compress, (record(1), huge, record(2))))
     assert summary(data) == ["Story number 1", "page_too_large", "Story number 2"]
@@ -134,12 +138,31 @@ def test_a_page_cut_in_half_is_no_document(compress: type[bytes]) -> None:
     assert summary(data) == ["Story number 1", "truncated_record"]
 
 
-def test_corrupt_bytes_end_the_file_with_a_reject() -> None:
-    """What was read before stays, and the damage is counted once."""
+@pytest.mark.parametrize("at", [0, 20, 200], ids=["its beginning", "its head", "its middle"])
+def test_corrupt_bytes_cost_their_record_only(at: int) -> None:
+    """Each damage is counted once, and reading goes on with the next member."""
     data = bytearray(b"".join(MEMBERS))
-    middle = (ENDS[1] + ENDS[2]) // 2
-    data[middle : middle + 40] = b"\xff" * 40
-    assert summary(bytes(data)) == ["Story number 0", "Story number 1", "damaged_warc"]
+    for number in (1, 3):
+        start = ENDS[number - 1] + at
+        data[start : start + 40] = b"\xff" * 40
+    expected = [
+        "Story number 0",
+        "damaged_warc",
+        "Story number 2",
+        "damaged_warc",
+        "Story number 4",
+    ]
+    assert summary(bytes(data)) == expected
+
+
+def test_noise_between_members_costs_none() -> None:
+    """The next member is found behind megabytes that are none."""
+    noise = b"\x1f\x8b\x08" * 70_001 + bytes(1 << 20)
+    assert summary(MEMBERS[0] + noise + MEMBERS[1]) == [
+        "Story number 0",
+        "damaged_warc",
+        "Story number 1",
+    ]
 
 
 @pytest.mark.parametrize("data", [b"garbage\n" * 99, b"{}\n", b"\x00" * 500], ids=str)
@@ -161,7 +184,7 @@ def test_any_bytes_behind_a_record_cost_no_record(tail: bytes, compressed: bool)
 def test_real_news_pages(real_data: Path) -> None:
     """Of the first 40 pages of the real file every one has a text, an address and a date."""
     with (real_data / "warc" / "fundus-news.warc.gz").open("rb") as stream:
-        found = list(itertools.islice(cc_news.read_pages(stream, "news", None), 40))
+        found = list(itertools.islice(cc_news.read_file(stream, "news", None, "resiliparse"), 40))
     documents = [r for r in found if isinstance(r, RawDocument)]
     assert len(documents) >= 39
     assert all(d.url.startswith("http") and d.date[:2] == "20" for d in documents)
@@ -172,7 +195,7 @@ def test_real_news_pages(real_data: Path) -> None:
 def test_a_real_crawl_page(real_data: Path) -> None:
     """Among warcinfo, request and metadata there is one response, from the Aragonese Wikipedia."""
     with (real_data / "warc" / "whirlwind.warc.gz").open("rb") as stream:
-        (found,) = cc_news.read_pages(stream, "news", None)
+        (found,) = cc_news.read_file(stream, "news", None, "resiliparse")
     assert isinstance(found, RawDocument)
     assert found.url == "https://an.wikipedia.org/wiki/Escopete"
     assert found.date == "2024-05-18"
