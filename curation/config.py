@@ -9,8 +9,12 @@ from curation.errors import ConfigError, check_range, unknown_name
 from curation.minhash import NearDuplicateConfig
 from curation.pairs import PairConfig
 
-DOCUMENT_KINDS = ("wikipedia", "c4", "cc-news", "json")
-PAIR_KINDS = ("po",)
+DOCUMENT_KINDS = (
+    "wikipedia", "c4", "mc4", "ccnet", "cc-news", "wet", "json", "csv", "s2orc"
+)  # fmt: skip
+PAIR_KINDS = ("po", "xp3")
+WARC_KINDS = ("cc-news", "wet")
+EXTRACTORS = ("resiliparse", "trafilatura")
 _COLUMNS = ("title", "text", "abstract", "url", "date", "id", "language")
 
 
@@ -19,7 +23,10 @@ class SourceConfig:
     """One `[[curation.sources]]` table: where the raw text lies and what it is."""
 
     kind: str
-    """wikipedia | c4 | cc-news | json | po"""
+    """wikipedia: pages-articles XML. c4, mc4: JSON lines (text, url, timestamp), the first line is
+    the title. ccnet: CCNet's JSON lines, or the like with text and metadata. cc-news: WARC of HTML
+    pages. wet: Common Crawl's text of pages. s2orc: papers, with the papers they cite. xp3:
+    instructions and outputs. json, csv: rows of any layout, mapped by `columns`. po: catalogues."""
     path: str
     """Path, glob, fsspec URL or package://NAME/file; .bz2 .gz .xz .zst or plain."""
     name: str = ""
@@ -29,7 +36,11 @@ class SourceConfig:
     sample: float = 1.0
     """Share of the records to keep, chosen by a hash of their id."""
     columns: dict[str, str] = field(default_factory=dict)
-    """kind json only: which field is title, text, abstract, url, date, id, language."""
+    """kinds json and csv: which field is title, text, abstract, url, date, id, language."""
+    members: str = ""
+    """The path is a tar (.xz .gz .bz2 .zst) or zip: read its members that fit this glob."""
+    extractor: str = "resiliparse"
+    """kind cc-news: resiliparse (fast) | trafilatura (precise; pip install '.[trafilatura]')."""
     priority: int = 0
     """Among duplicates the source with the highest priority is kept."""
 
@@ -39,14 +50,28 @@ class SourceConfig:
             raise ConfigError(unknown_name("curation.sources.kind", self.kind, kinds))
         check_range("curation.sources.sample", self.sample, 0.0, 1.0)
         self._check_columns()
+        self._check_web()
+
+    def _check_web(self) -> None:
+        if self.members and self.kind in WARC_KINDS:
+            raise ConfigError(
+                f"curation.sources.members does nothing for kind {self.kind!r}: unpack the archive"
+            )
+        if self.extractor != EXTRACTORS[0] and self.kind != "cc-news":
+            raise ConfigError(f"curation.sources.extractor does nothing for kind {self.kind!r}")
+        if self.extractor not in EXTRACTORS:
+            raise ConfigError(
+                unknown_name("curation.sources.extractor", self.extractor, EXTRACTORS)
+            )
 
     def _check_columns(self) -> None:
-        if self.kind == "json" and not {"title", "text"} <= self.columns.keys():
+        mapped = self.kind in ("json", "csv")
+        if mapped and not {"title", "text"} <= self.columns.keys():
             raise ConfigError(
-                "curation.sources.columns of a json source must name the fields of title and text: "
-                'columns = {title = "…", text = "…"}'
+                f"curation.sources.columns of a {self.kind} source must name the fields of title "
+                'and text: columns = {title = "…", text = "…"}'
             )
-        if self.kind != "json" and self.columns:
+        if not mapped and self.columns:
             raise ConfigError(f"curation.sources.columns does nothing for kind {self.kind!r}")
         for name in self.columns:
             if name not in _COLUMNS:

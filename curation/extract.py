@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 import xxhash
 
 from curation import pii, ranges, storage, text
-from curation.config import CurationConfig, SourceConfig
+from curation.config import WARC_KINDS, CurationConfig, SourceConfig
 from curation.draw import is_drawn
 from curation.language import LanguageDetector
 from curation.language_codes import fits_script
@@ -21,7 +21,8 @@ from curation.phrases import load_word_lists
 from curation.quality import fill_scores
 from curation.records import Document, Pair, Reject, Section, text_key
 from curation.redirects import Redirect, title_key
-from curation.sources import streams
+from curation.sources import readers, streams
+from curation.sources.archives import Archive
 from curation.sources.raw import RawDocument, RawPair, RawRedirect
 
 Raw = RawDocument | RawPair | RawRedirect | Reject
@@ -68,13 +69,14 @@ def list_splits(config: CurationConfig) -> list[Split]:
     return sorted(splits, key=lambda s: (-s.bytes, s.source, s.path, s.start))
 
 
-_UNITS = {"wikipedia": "pages", "c4": "lines", "json": "lines"}
+_UNITS = {"wikipedia": "pages"} | dict.fromkeys(("c4", "mc4", "ccnet", "json", "s2orc"), "lines")
 
 
 def _splits_of(number: int, source: SourceConfig, path: str, most: int) -> list[Split]:
     if source.kind == "wikipedia" and ranges.is_index(path):
         return []
-    found = ranges.ranges(path, storage.size_of(path), _UNITS.get(source.kind, ""), most)
+    unit = "" if source.members else _UNITS.get(source.kind, "")
+    found = ranges.ranges(path, storage.size_of(path), unit, most)
     return [Split(number, path, stop - start, start, len(found) == 1) for start, stop in found]
 
 
@@ -94,7 +96,7 @@ class SplitReader:
 
     def __iter__(self) -> Iterator[Raw]:
         found = False
-        records = self._news() if self._source.kind == "cc-news" else self._records()
+        records = self._records_of_kind()
         with closing(records):
             for record in records:
                 found = True
@@ -113,13 +115,37 @@ class SplitReader:
         with closing(SplitReader(whole, self._source)._records()) as records:
             return next(records, None) is None
 
-    def _news(self) -> Generator[Raw, None, None]:
-        from curation.sources import cc_news
+    def _records_of_kind(self) -> Generator[Raw, None, None]:
+        if self._source.kind in WARC_KINDS:
+            return self._warc()
+        return self._archive() if self._source.members else self._records()
 
+    def _warc(self) -> Generator[Raw, None, None]:
         with storage.open_read(self._split.path) as raw:
             self._position = raw.tell
-            yield from cc_news.read_pages(raw, self._source.label, self._source.language)
+            yield from readers.read_warc(raw, self._source)
             self._position = lambda: self._split.stop
+
+    def _archive(self) -> Generator[Raw, None, None]:
+        found = False
+        with Archive(self._split.path, self._source.members) as archive:
+            self._position = lambda: archive.position
+            for name, member in archive:
+                found = True
+                yield from self._member(name, streams.DecompressedStream(member))
+            self._position = lambda: self._split.stop
+        if archive.damage or not found:
+            yield self._damage(f"{archive.damage}_file" if archive.damage else "no_members")
+
+    def _member(self, name: str, stream: streams.DecompressedStream) -> Iterator[Raw]:
+        found = False
+        with streams.transcoded(stream) as decoded:
+            for record in self._read(decoded, stream.bounds, name):
+                found = True
+                yield record
+        if stream.damage or not found:
+            reason = f"{stream.damage}_file" if stream.damage else "no_records"
+            yield self._damage(reason, member=name)
 
     def _records(self) -> Generator[Raw, None, None]:
         split = self._split
@@ -138,30 +164,24 @@ class SplitReader:
         for damage in stream.damages:
             yield self._damage(f"{damage.kind}_file", damage.offset)
 
-    def _damage(self, reason: str, offset: int = 0) -> Reject:
-        name = self._split.path.rsplit("/", 1)[-1] + (f"@{offset}" if offset else "")
+    def _damage(self, reason: str, offset: int = 0, member: str = "") -> Reject:
+        name = self._split.path.rsplit("/", 1)[-1]
+        name += f"!{member}" if member else f"@{offset}" if offset else ""
         return Reject(f"{self._source.label}:{name}", "extract", reason, self._source.label)
 
-    def _read(self, stream: IO[bytes], bounds: streams.Bounds | None) -> Iterator[Raw]:
+    def _read(
+        self, stream: IO[bytes], bounds: streams.Bounds | None, path: str = ""
+    ) -> Iterator[Raw]:
         label, language = self._source.label, self._source.language
         match self._source.kind:
             case "wikipedia":
                 return self._read_wikipedia(stream, bounds)
-            case "c4":
-                from curation.sources import c4
-
-                language = language or c4.language_in_path(self._split.path)
-                return c4.read_lines_as_pages(stream, label, language)
-            case "json":
-                from curation.sources import table
-
-                columns, lines = self._source.columns, not self._split.is_whole
-                return table.read_documents(stream, label, language, columns, lines=lines)
             case "po":
                 from curation.sources import parallel
 
                 return parallel.read_po(stream, label, language)
-        raise AssertionError(self._source.kind)
+        path = path or self._split.path
+        return readers.read_rows(stream, self._source, path, lines=not self._split.is_whole)
 
     def _read_wikipedia(self, stream: IO[bytes], bounds: streams.Bounds | None) -> Iterator[Raw]:
         from curation.sources import wikipedia
@@ -231,6 +251,9 @@ class Cleaner:
         return self._document(raw, source)
 
     def _document(self, raw: RawDocument, source: SourceConfig) -> Document | Reject:
+        if not raw.sections:
+            language = raw.language or ""
+            return Reject(raw.id, "extract", "missing_abstract", source.label, language, raw.title)
         length = sum(len(section.text) for section in raw.sections)
         if length > self._config.max_document_characters:
             excerpt = raw.sections[0].text[:200]
@@ -262,8 +285,18 @@ class Cleaner:
         self.masked.update(found)
         return value
 
+    def _identify(self, raw: RawPair, query: str, positive: str) -> None:
+        """Fill in the languages of a pair that declares none."""
+        if raw.language is None:
+            raw.language = self._detector.detect(positive).language
+        if not language_code(raw.query_language):
+            raw.query_language = self._detector.detect(query, raw.language).language
+
     def _pair(self, raw: RawPair, source: SourceConfig) -> Pair | Reject:
         query, positive = text.one_line(raw.query), text.one_line(raw.positive)
+        if raw.relation == "instruction-output":
+            positive = text.normalise(raw.positive)  # an output may have paragraphs
+            self._identify(raw, query, positive)
         if self._config.mask_pii:
             query, positive = self._masked(query), self._masked(positive)
         languages = language_code(raw.query_language) or "und", raw.language or "und"

@@ -11,7 +11,7 @@ from curation.records import Document, Pair, Reject
 from curation.shuffle import shuffled
 from curation.text import UNSPACED, WORD
 
-_RELATIONS = ("title-body", "title-abstract", "section")
+_RELATIONS = ("title-body", "title-abstract", "section", "citation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,8 @@ class PairConfig:
     """A title of more documents of one source, with different texts, says nothing; 0: no limit."""
     max_pairs_per_domain: int = 0
     """Pairs kept of one host, chosen by hash, but for Wikipedia; 0: no limit."""
+    max_citations: int = 20
+    """Citation pairs of one cited paper; famous papers would crowd out the rest."""
     redirects_per_document: int = 3
     """Title-body pairs from redirects to an article, at most; 0 leaves redirects out."""
     segment_shuffle: float = 0.002
@@ -44,6 +46,7 @@ class PairConfig:
         check_range("curation.pairs.max_query_characters", self.max_query_characters, 1, 1e5)
         check_range("curation.pairs.max_title_frequency", self.max_title_frequency, 0, 1e9)
         check_range("curation.pairs.max_pairs_per_domain", self.max_pairs_per_domain, 0, 1e9)
+        check_range("curation.pairs.max_citations", self.max_citations, 1, 1e6)
         check_range("curation.pairs.redirects_per_document", self.redirects_per_document, 0, 1000)
         check_range("curation.pairs.segment_shuffle", self.segment_shuffle, 0.0, 1.0)
 
@@ -91,9 +94,10 @@ def with_shuffled_segments(pair: Pair, share: float) -> Pair:
 
 
 def _candidates(document: Document, relations: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
-    if "title-body" in relations:
+    whole = document.abstract == document.text and "title-abstract" in relations
+    if "title-body" in relations and not whole:
         yield "title-body", document.title, without_title(document.title, document.text)
-    if "title-abstract" in relations and document.abstract not in ("", document.text):
+    if "title-abstract" in relations and document.abstract:
         abstract = without_title(document.title, document.abstract)
         yield "title-abstract", document.title, abstract
     if "section" in relations:

@@ -19,6 +19,7 @@ RELATIONS = (
     "title-body",
     "title-abstract",
     "section",
+    "citation",
     "instruction-output",
     "parallel",
     "question-document",

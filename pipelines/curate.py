@@ -4,7 +4,8 @@
 2. decide    thin keys of documents that pass their thresholds meet by id, by title, and by bands
              of MinHash: near duplicates are compared and clustered; redirects meet the articles
              they point to by a hash of the title
-3. write     document parts gather their key range, drop rejects and duplicates, and give pairs
+3. write     document parts gather their key range, drop rejects and duplicates, and give pairs;
+             papers that are kept meet the papers that cite them
 4. pairs     pair parts gather theirs: buckets by length, sorted, duplicates dropped
 
 The runs of step 1 lie in a folder of their own, for later runs that decide otherwise.
@@ -12,7 +13,7 @@ The runs of step 1 lie in a folder of their own, for later runs that decide othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,11 +22,15 @@ import apache_beam as beam
 import pyarrow as pa
 
 from curation import caps, clusters, contamination, dedup, storage, tokens
-from curation.config import CurationConfig
-from curation.extract import Cleaner, Split, SplitReader, list_splits
+from curation.citations import citing
+from curation.config import CurationConfig, SourceConfig
+from curation.draw import is_drawn
+from curation.extract import Cleaner, Raw, Split, SplitReader, list_splits
 from curation.records import DOCUMENT, PAIR, REJECT, Document, Reject
 from curation.redirects import Redirect, TitleKey, document_title_key
+from curation.sources.raw import RawDocument
 from curation.tokens import shared_counter
+from pipelines.citations import ResolveCitations
 from pipelines.decide import StoreShards, ThinKeys, read_hosts
 from pipelines.merges import DocumentMergeSetup, PairMergeSetup, keep_all
 from pipelines.near_duplicates import FindNearDuplicates
@@ -35,7 +40,7 @@ from pipelines.spill import Spiller, count_tokens, document_keys, earlier_runs
 from pipelines.stored import Elements, StoredJob, store
 from pipelines.work import Tally, Workspace
 
-SPILLED = ("documents", "pairs", "redirects", "titles", "rejects")
+SPILLED = ("documents", "pairs", "redirects", "titles", "references", "rejects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +116,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         job.plan("documents", DOCUMENT),
         job.workspace,
         DocumentMergeSetup(config, job.tokenizer, workspace),
-        spills=("pairs", "rejects", "hosts"),
+        spills=("pairs", "references", "rejects", "hosts"),
         after=decisions | "Decisions" >> beam.Flatten(),
     )
     capped = (
@@ -122,8 +127,13 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
             "capped", workspace, partial(caps.over_cap, cap=config.pairs.max_pairs_per_domain)
         )
     )
+    citations = (
+        (extracted.references, documents.references)
+        | "References" >> beam.Flatten()
+        | "Citations" >> ResolveCitations(config, job.tokenizer, workspace)
+    )
     pairs = (
-        (extracted.pairs, documents.pairs)
+        (extracted.pairs, documents.pairs, citations.pairs)
         | "All pairs" >> beam.Flatten()
         | (
             "Pairs"
@@ -141,7 +151,7 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         )
     )
     _ = (
-        (extracted.rejects, joined.rejects, documents.rejects, pairs.rejects)
+        (extracted.rejects, joined.rejects, documents.rejects, citations.rejects, pairs.rejects)
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
     )
@@ -173,7 +183,8 @@ class Extract(beam.DoFn):  # type: ignore[misc]
         spiller = Spiller(job.extraction, element, job.part_bytes)
         reader = SplitReader(split, source)
         self._cleaner.masked.clear()
-        for record in self._cleaner.clean_all(reader, source):
+        raws = spill_citing(reader, source, spiller)
+        for record in self._cleaner.clean_all(raws, source):
             tally.add("in", source.label)
             tally.tick(reader.share)
             if record is None:
@@ -204,3 +215,12 @@ class Extract(beam.DoFn):  # type: ignore[misc]
             spiller.add("redirects", redirect, len(redirect.title))
         else:
             tally.add("redirects_not_used", redirect.source)
+
+
+def spill_citing(raws: Iterable[Raw], source: SourceConfig, spiller: Spiller) -> Iterator[Raw]:
+    """Pass raw records on, and spill what papers cite once they are cleaned."""
+    for raw in raws:
+        yield raw
+        if isinstance(raw, RawDocument) and is_drawn(raw.id, "source", source.sample):
+            for row in citing(raw, source.label):
+                spiller.add("references", row, len(row.title))

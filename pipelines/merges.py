@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation import caps, dedup, storage
+from curation.citations import cited
 from curation.config import CurationConfig
 from curation.contamination import Contamination
 from curation.filters import Decider, Decisions
@@ -141,6 +142,12 @@ def _pairs(
     uncapped = {source.label for source in config.sources if source.kind == "wikipedia"}
     titles = [caps.title_hash(d.source, d.title) for d in documents]
     generic = np.isin(np.array(titles, np.uint64), verdicts.generic_titles).tolist()
+    papers = {source.label for source in config.sources if source.kind == "s2orc"}
+    extras += [
+        ("references", cited(document), len(document.text))
+        for document in documents
+        if document.source in papers and "citation" in config.pairs.relations
+    ]
     for key, document, is_generic in zip(table[KEY].to_pylist(), documents, generic, strict=True):
         own: list[Pair] = []
         for item in _items(document, key, config.pairs, is_generic, alternatives):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from curation import runs
+from curation.citations import REFERENCE, Reference
 from curation.records import (
     DOCUMENT,
     HOST,
@@ -54,6 +55,13 @@ def reject_keys(rejects: Sequence[Reject]) -> Keys:
     )
 
 
+def reference_keys(rows: Sequence[Reference]) -> Keys:
+    """Return the sort keys of references: a digest of the paper's id."""
+    return runs.keys_of_digests(
+        [xxhash.xxh3_128_digest(row.id.encode("utf-8", "replace")) for row in rows]
+    )
+
+
 def row_keys(rows: Sequence[TrainingRow]) -> Keys:
     """Return the sort keys of training rows: length bucket, length, digest of the id."""
     lengths = np.array([row.length for row in rows], np.int64)
@@ -86,6 +94,7 @@ KINDS: dict[str, tuple[pa.Schema, KeyFunction]] = {
     "documents": (DOCUMENT, document_keys),
     "hosts": (HOST, host_keys),
     "pairs": (PAIR, pair_keys),
+    "references": (REFERENCE, reference_keys),
     "questions": (QUESTION, pair_keys),
     "redirects": (REDIRECT, redirect_keys),
     "titles": (TITLE, title_keys),

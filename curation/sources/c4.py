@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import xxhash
 
@@ -14,15 +14,21 @@ from curation.sources.lines import read_lines
 from curation.sources.raw import RawDocument, RawSection
 from curation.text import one_line
 
-_LANGUAGE_IN_NAME = re.compile(r"c4-([a-z]{2,3}(?:-[A-Za-z]{4})?)\.")
+_LANGUAGE_IN_NAME = re.compile(r"c4-([a-z]{2,3}(?:-[A-Za-z]{4})?)(?:-validation)?\.")
+_LANGUAGE_IN_FOLDER = re.compile(
+    r"(?:^|/)(en)(?:\.noclean|\.noblocklist)?/c4-(?:train|validation)\."
+)
 _MAX_TITLE = 120
 _SENTENCE_END = tuple(".,;:!…。，、；：！।؟")
 
 
 def language_in_path(path: str) -> str | None:
-    """Return the language that an mC4 file name states (`c4-bn.tfrecord-00000…`), if any."""
-    match = _LANGUAGE_IN_NAME.search(path.rsplit("/", 1)[-1])
-    return match[1] if match else None
+    """Return the language that a path states: mC4's `c4-bn.tfrecord-00000…`, C4's `en/c4-train.…`.
+
+    "und", mC4's folder of undetermined pages, states none.
+    """
+    match = _LANGUAGE_IN_NAME.search(path.rsplit("/", 1)[-1]) or _LANGUAGE_IN_FOLDER.search(path)
+    return match[1] if match and match[1] != "und" else None
 
 
 def read_lines_as_pages(
@@ -32,7 +38,7 @@ def read_lines_as_pages(
     for line in read_lines(stream):
         if line == b"":
             continue
-        row = _parsed(line)
+        row = parsed(line)
         if isinstance(row, str):  # named by content: a split does not know its lines' numbers
             key = xxhash.xxh3_64_hexdigest(line or b"")
             yield Reject(f"{source}:line-{key}", "extract", row, source, declared or "")
@@ -54,17 +60,17 @@ def read_lines_as_pages(
         )
 
 
-def _parsed(line: bytes | None) -> dict[str, str] | str:
-    """Return the row, or the reason why there is none."""
+def parsed(line: bytes | None, field: str = "text") -> dict[str, Any] | str:
+    """Return the row of a line whose `field` holds text, or the reason why there is none."""
     if line is None:
         return "line_too_long"
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return "malformed_json"
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+    if not isinstance(row, dict) or not isinstance(row.get(field), str):
         return "missing_text"
-    return row if row["text"].strip() else "empty_text"
+    return row if row[field].strip() else "empty_text"
 
 
 def split_title(text: str) -> tuple[str, str]:

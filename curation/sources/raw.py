@@ -16,7 +16,10 @@ class RawSection:
 
 @dataclass(slots=True)
 class RawDocument:
-    """An extracted document; `language` is what the source declares, if it does."""
+    """An extracted document; `language` is what the source declares, if it does.
+
+    `cites` are the ids of the documents that it cites, for sources that know them.
+    """
 
     id: str
     title: str
@@ -25,6 +28,7 @@ class RawDocument:
     url: str = ""
     date: str = ""
     language: str | None = None
+    cites: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -94,6 +94,10 @@ _CODECS: tuple[tuple[bytes, Callable[[], Any], Pieces], ...] = (
 )
 
 
+class DamagedInputError(Exception):
+    """What a raw stream raises that ends in damage; its argument is `truncated` or `corrupt`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """A member that is `truncated` or `corrupt`, by its offset in the file."""
@@ -112,20 +116,22 @@ class DecompressedStream(io.RawIOBase):
     begin before `stop`; `position` counts the bytes of the file consumed, for progress.
     """
 
-    def __init__(self, raw: IO[bytes], start: int = 0, stop: int | None = None) -> None:
+    def __init__(
+        self, raw: IO[bytes] | io.RawIOBase, start: int = 0, stop: int | None = None
+    ) -> None:
         self._raw = raw
         self._pending = memoryview(b"")
         self._stop = stop
         self._produced = 0
         self.bounds = Bounds()
         self.damages: list[Damage] = []
-        self.position = start
-        head = raw.read(STEP)
+        self.position = 0
+        head = self._read_raw(STEP)
         codec = next((codec for codec in _CODECS if head.startswith(codec[0])), None)
         if start:
             raw.seek(start)
-            head = raw.read(STEP)
-        self.position += len(head)
+            self.position = start
+            head = self._read_raw(STEP)
         self._chunks = self._plain(head) if codec is None else self._members(head, *codec[1:])
         if codec is None and stop is not None:
             self.bounds.limit = stop - start
@@ -161,7 +167,11 @@ class DecompressedStream(io.RawIOBase):
         super().close()
 
     def _read_raw(self, size: int) -> bytes:
-        data = self._raw.read(size)
+        try:
+            data = self._raw.read(size) or b""
+        except DamagedInputError as error:
+            self.damages.append(Damage(self.position, str(error)))
+            return b""
         self.position += len(data)
         return data
 
@@ -206,7 +216,7 @@ class DecompressedStream(io.RawIOBase):
         if self._stop is None or begin < self._stop:
             self.damages.append(Damage(begin, kind))
         self.bounds.breaks.append(self._produced)
-        if factory is not bz2.BZ2Decompressor or kind == "truncated":
+        if factory is not bz2.BZ2Decompressor or kind == "truncated" or not self._raw.seekable():
             return b""
         found = find_bz2_member(self._raw, begin + 1)
         if found is None:
@@ -256,7 +266,9 @@ class LineWindow(io.RawIOBase):
 _BZ2_MEMBER = re.compile(rb"BZh[1-9]\x31\x41\x59\x26\x53\x59")
 
 
-def find_bz2_member(raw: IO[bytes], offset: int, within: int = 1 << 62) -> int | None:
+def find_bz2_member(
+    raw: IO[bytes] | io.RawIOBase, offset: int, within: int = 1 << 62
+) -> int | None:
     """Return where the next bz2 member begins at or behind a file offset, None if there is none.
 
     It must lie wholly `within` so many bytes.

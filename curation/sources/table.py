@@ -1,4 +1,4 @@
-"""JSON rows of any layout → documents, by a column mapping from the config.
+"""Rows of any layout → documents, by a column mapping from the config.
 
 Reads JSON lines, a JSON array of objects, or an object of objects.
 """
@@ -42,24 +42,21 @@ def _key(data: bytes) -> str:
 
 
 def read_documents(
-    stream: IO[bytes],
+    rows: Iterable[dict[str, Any] | BadRow],
     source: str,
     declared: str | None,
     columns: Mapping[str, str],
-    *,
-    lines: bool = False,
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per row.
 
     `columns` maps title, text, and optionally abstract, url, date, id and language to the row's
-    own field names. `lines`: the stream is a part of a file of JSON lines.
+    own field names.
     """
-    rows = _line_rows(read_lines(stream)) if lines else _rows(stream)
     for row in rows:
         if isinstance(row, BadRow):
             yield row.reject(source, declared or "")
             continue
-        values = {name: row.get(column) for name, column in columns.items()}
+        values = {name: _joined(row.get(column)) for name, column in columns.items()}
         title, text = values.get("title"), values.get("text")
         if not isinstance(title, str) or not isinstance(text, str):
             missing = "missing_title" if not isinstance(title, str) else "missing_text"
@@ -80,9 +77,24 @@ def read_documents(
         )
 
 
-def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any] | BadRow]:
-    """Yield the objects of a JSON file, or the reason why a row is none."""
+def _joined(value: Any) -> Any:
+    """Return a list of sentences as one text, anything else as it is."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return value
+
+
+def json_objects(stream: IO[bytes], *, lines: bool = False) -> Iterator[dict[str, Any] | BadRow]:
+    """Yield the objects of a JSON file, or the reason why a row is none.
+
+    `lines`: the stream is a part of a file of JSON lines.
+    """
+    if lines:
+        yield from _line_rows(read_lines(stream))
+        return
     first = _line(stream, MAX_JSON)
+    if not first:
+        return
     second = _line(stream, MAX_JSON - len(first))
     if _is_one_value(first, second):
         yield from _objects(first + second + stream.read(MAX_JSON - len(first) - len(second)))

@@ -22,6 +22,13 @@ from pipelines.terminal import Progress, State, say, table
 from pipelines.work import Watch, Workspace, total_counts
 
 OUTPUTS = ("documents", "pairs", "rejects/curate")
+DECIDED = (
+    "join-redirects",
+    "near-duplicates",
+    "write-documents",
+    "write-references",
+    "write-pairs",
+)
 STEPS = {"extract": 0.75, "write-documents": 0.15, "write-pairs": 0.1}
 
 
@@ -192,7 +199,7 @@ def finish(
     workspace = stage.workspace
     read = total_counts(extraction.statuses("extract"))
     counts = Counter(read)
-    for step in ("join-redirects", "near-duplicates", "write-documents", "write-pairs"):
+    for step in DECIDED:
         written = total_counts(workspace.statuses(step))
         counts.update({k: n for k, n in written.items() if not k.startswith("in|")})
     report.write(stage, counts)

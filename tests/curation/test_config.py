@@ -16,7 +16,9 @@ def test_source_defaults() -> None:
     assert dataclasses.replace(source, name="mc4-fr").label == "mc4-fr"
 
 
-@pytest.mark.parametrize("kind", ["wikipedia", "c4", "cc-news", "po"])
+@pytest.mark.parametrize(
+    "kind", ["wikipedia", "c4", "mc4", "ccnet", "cc-news", "wet", "s2orc", "xp3", "po"]
+)
 def test_known_kinds(kind: str) -> None:
     """Every kind that the documentation names is accepted."""
     assert SourceConfig(kind=kind, path="x").label == kind
@@ -36,12 +38,33 @@ def test_known_kinds(kind: str) -> None:
             {"kind": "c4", "columns": {"title": "t", "text": "x"}},
             "curation.sources.columns does nothing for kind 'c4'",
         ),
+        ({"kind": "csv"}, "curation.sources.columns of a csv source must name"),
+        ({"kind": "wet", "members": "*"}, "curation.sources.members does nothing for kind 'wet'"),
+        (
+            {"kind": "c4", "extractor": "trafilatura"},
+            "curation.sources.extractor does nothing for kind 'c4'",
+        ),
+        (
+            {"kind": "cc-news", "extractor": "trafilatur"},
+            "unknown curation.sources.extractor 'trafilatur': did you mean 'trafilatura'?",
+        ),
         (
             {"kind": "json", "columns": {"title": "t", "text": "x", "summary": "s"}},
             "unknown curation.sources.columns 'summary': valid: abstract, date, id, language, ",
         ),
     ],
-    ids=["kind", "sample", "no-columns", "no-text", "useless-columns", "unknown-column"],
+    ids=[
+        "kind",
+        "sample",
+        "no-columns",
+        "no-text",
+        "useless-columns",
+        "csv",
+        "warc-members",
+        "useless-extractor",
+        "unknown-extractor",
+        "unknown-column",
+    ],
 )
 def test_source_mistakes(options: dict[str, object], message: str) -> None:
     """A source that cannot work is refused before anything is read."""
@@ -49,11 +72,12 @@ def test_source_mistakes(options: dict[str, object], message: str) -> None:
         SourceConfig(path="x", **options)  # type: ignore[arg-type]
 
 
-def test_json_source_takes_every_column() -> None:
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_rows_take_every_column(kind: str) -> None:
     """All fields of a record can be mapped."""
     names = ("title", "text", "abstract", "url", "date", "id", "language")
     columns = {name: name.upper() for name in names}
-    assert SourceConfig(kind="json", path="x", columns=columns).columns == columns
+    assert SourceConfig(kind=kind, path="x", columns=columns).columns == columns
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from curation.records import Document, Pair, Reject, Section
 from tests.builders import PARAGRAPH
 
 LEAD = PARAGRAPH.strip()
-VALID = "valid: section, title-abstract, title-body"
+VALID = "valid: citation, section, title-abstract, title-body"
 
 
 def document(**changes: object) -> Document:
@@ -58,12 +58,26 @@ def test_only_wanted_relations(relation: str) -> None:
     assert pair.relation == relation
 
 
+def test_an_absent_abstract_gives_no_pair() -> None:
+    """It is passed over without a reject."""
+    assert pairs_of(document(abstract=""), relations=("title-abstract",)) == []
+
+
 @pytest.mark.parametrize(
-    "changes", [{"abstract": ""}, {"abstract": document().text}], ids=["none", "is-the-text"]
+    ("relations", "expected"),
+    [
+        (("title-body", "title-abstract"), "title-abstract"),
+        (("title-abstract",), "title-abstract"),
+        (("title-body",), "title-body"),
+    ],
 )
-def test_abstract_that_adds_nothing_gives_no_pair(changes: dict[str, str]) -> None:
-    """An absent abstract, or one that is the whole text, is passed over without a reject."""
-    assert pairs_of(document(**changes), relations=("title-abstract",)) == []
+def test_an_abstract_that_is_the_whole_text_is_one_pair(
+    relations: tuple[str, ...], expected: str
+) -> None:
+    """Of papers only the abstract is known: their pair is title-abstract where that is wanted."""
+    (pair,) = pairs_of(document(abstract=document().text), relations=relations)
+    assert isinstance(pair, Pair)
+    assert (pair.relation, pair.positive) == (expected, document().text)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +182,9 @@ def test_positive_is_cut_at_the_limit(limit: int) -> None:
             {"max_query_characters": 200_000},
             "curation.pairs.max_query_characters = 200000 is outside 1 .. 100000",
         ),
+        ({"max_citations": 0}, "curation.pairs.max_citations = 0 is outside 1 .. 1e+06"),
     ],
-    ids=["relation", "least", "most", "query"],
+    ids=["relation", "least", "most", "query", "citations"],
 )
 def test_mistakes_are_refused(options: dict[str, object], message: str) -> None:
     """A relation that documents do not have, or a bound without sense, is refused."""

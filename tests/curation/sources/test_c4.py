@@ -152,13 +152,17 @@ def test_the_title_is_a_line_that_is_no_sentence(text: str, expected: tuple[str,
         ("/data/multilingual/c4-bn.tfrecord-00000-of-00100.json.gz", "bn"),
         ("c4-zh-Latn.tfrecord-00000-of-00100.json.gz", "zh-Latn"),
         ("gs://bucket/c4-ceb.tfrecord-00001.json.gz", "ceb"),
-        ("en/c4-train.00000-of-01024.json.gz", None),
+        ("en/c4-train.00000-of-01024.json.gz", "en"),
+        ("gs://bucket/en.noclean/c4-validation.00000-of-00008.json.gz", "en"),
+        ("multilingual/c4-bn-validation.tfrecord-00000-of-00001.json.gz", "bn"),
+        ("multilingual/c4-und.tfrecord-00000-of-00001.json.gz", None),
+        ("realnewslike/c4-train.00000-of-00512.json.gz", None),
         ("c4-fr.tfrecord/part.json.gz", None),
         ("dolma.json.gz", None),
     ],
 )
 def test_the_language_in_a_name(path: str, expected: str | None) -> None:
-    """Only mC4's own file names state a language."""
+    """Only the names that C4 and mC4 give their files state a language."""
     assert c4.language_in_path(path) == expected
 
 
