@@ -84,7 +84,6 @@ def extraction_for(config: RunConfig) -> Stage:
     curation["sources"] = [
         {k: v for k, v in source.items() if k not in DECISIONS} for source in curation["sources"]
     ]
-    curation["redirects"] = config.curation.pairs.uses_redirects  # they are read, or not
     return Stage(
         name="extract",
         prefix="scores-",

@@ -124,6 +124,7 @@ def test_scores_depend_on_no_decision(tmp_path: Path) -> None:
         f"curation.thresholds={bounds}",
         "curation.min_language_score=0.9",
         "curation.pairs.max_title_frequency=3",
+        "curation.pairs.redirects_per_document=0",
         "curation.part_mb=3",
         f"curation.sources=[{{kind='c4', path='{source}', priority=1}}]",
     ):
@@ -133,7 +134,6 @@ def test_scores_depend_on_no_decision(tmp_path: Path) -> None:
         "curation.mask_pii=true",
         f"curation.word_lists={words}",
         "curation.max_document_characters=9",
-        "curation.pairs.redirects_per_document=0",
         f"curation.sources=[{{kind='c4', path='{source}', sample=0.5}}]",
     ):
         assert fingerprints(setting)[0] != scores
