@@ -41,11 +41,13 @@ class WriteLabelled(beam.PTransform):  # type: ignore[misc]
             directory=self.workspace.path("questioned"),
             names=numbered,
             boundaries=(),
+            reported=False,
         )
         merged = found | "Questions" >> WriteParts(
             meeting, self.workspace, self.setup, spills=("labelled", "rejects")
         )
-        _ = merged.labelled | "Rows" >> WriteParts(self.plan, self.workspace, keep_all, spills=())
+        rows = replace(self.plan, reported=False)  # the report's samples are of documents and pairs
+        _ = merged.labelled | "Rows" >> WriteParts(rows, self.workspace, keep_all, spills=())
         return merged.rejects
 
 
