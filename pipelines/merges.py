@@ -312,7 +312,7 @@ def _without_contaminated(
     """Drop the pairs one side of which an evaluation set holds; the reject names its query."""
     sides = [held.find(table[side].to_pylist()) for side in ("query", "positive")]
     found = [query or positive for query, positive in zip(*sides, strict=True)]
-    is_clean = pa.array([name is None for name in found])
+    is_clean = pa.array([name is None for name in found], pa.bool_())
     rejects = _rejected(
         table.filter(pc.invert(is_clean)), "contaminated", [name for name in found if name]
     )

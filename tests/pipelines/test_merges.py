@@ -296,6 +296,8 @@ def test_contaminated_pairs_name_the_query(tmp_path: Path) -> None:
     rejects = {r.id: (r.reason, r.value, r.excerpt) for _, r, _ in extras}
     name = f"{tmp_path.name}/q1"
     assert rejects == {p.id: ("contaminated", name, p.query) for p in pairs[:2]}
+    kept, extras = merge(sorted_table(pairs[:0], PAIR, pair_keys))  # a range without rows
+    assert (kept.num_rows, list(extras)) == (0, [])
 
 
 def test_keep_all_drops_the_key_only() -> None:
