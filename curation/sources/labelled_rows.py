@@ -19,7 +19,8 @@ from curation.sources.raw import Passage, RawLabelled
 
 Row = dict[str, Any]
 _CLASSES = ("symmetric_class", "symmetric_clustering")
-_MAX_CELL = 1 << 20
+_MAX_LINE = 1 << 20
+_MAX_CELL = 1 << 17  # characters of a CSV cell: a quote that never closes swallows no more
 _MAX_SCORE = 1e30  # stays finite in 32 bits; comparisons with NaN are false
 
 
@@ -152,6 +153,7 @@ def read_nli(stream: IO[bytes], source: str) -> Iterator[RawLabelled | Reject]:
 
     The first row names the columns: sent0, sent1, and optionally hard_neg.
     """
+    csv.field_size_limit(_MAX_CELL)  # one for the process: another reader may have raised it
     rows = csv.reader(_text_lines(stream))
     header: list[str] | None = None
     number = -1
@@ -173,7 +175,7 @@ def read_nli(stream: IO[bytes], source: str) -> Iterator[RawLabelled | Reject]:
 
 
 def _text_lines(stream: IO[bytes]) -> Iterator[str]:
-    for line in read_lines(stream, _MAX_CELL):
+    for line in read_lines(stream, _MAX_LINE):
         yield (line or b"").decode("utf-8", "replace") + "\n"
 
 

@@ -26,7 +26,7 @@ def test_requirements_are_the_projects_own() -> None:
     module = runpy.run_path(str(FOLDER / "requirements.py"))
     lines = module["requirements"]((ROOT / "pyproject.toml").read_text())
     names = {re.split(r"[\[<>=]", line)[0] for line in lines}
-    assert {"apache-beam", "fastwarc", "gcsfs", "langdetect", "py3langid", "tokenizers"} <= names
+    assert {"apache-beam", "fastwarc", "gcsfs", "pycld2", "py3langid", "tokenizers"} <= names
     assert not names & {"torch", "transformers", "faiss-cpu", "accelerate"}
     assert "apache-beam[gcp]" in {line.partition(">")[0] for line in lines}
 

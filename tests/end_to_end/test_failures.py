@@ -161,7 +161,10 @@ def test_a_refused_key_is_not_repeated(finished: Run, out_with: Callable[..., Pa
         (
             "mine-negatives",
             "mining.relations=['labelled']",
-            "no pair or question has a relation of mining.relations; nothing to mine",
+            (
+                "mining.relations = ['labelled'] names nothing to mine for: no source of the "
+                "config is labelled"
+            ),
         ),
         (
             "train",
