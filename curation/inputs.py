@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from curation import storage
-from curation.codes import CODE, canonical_code
 from curation.config import SourceConfig
 from curation.errors import ConfigError, InputError
+from curation.language_codes import CODE, canonical_code
 
 _PLACES = ("language", "target_language")
 _PLACE = re.compile(r"\{(language|target_language)\}")

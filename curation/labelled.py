@@ -8,10 +8,10 @@ from functools import lru_cache
 from itertools import groupby
 
 from curation import text
-from curation.codes import canonical_code
 from curation.config import SourceConfig
 from curation.draw import is_drawn
 from curation.language import LanguageDetector
+from curation.language_codes import canonical_code
 from curation.pair_filters import may_be_written
 from curation.records import Reject, TrainingRow, text_key
 from curation.sources.raw import Passage, RawLabelled

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+CODE = r"[a-z]{2,3}(?:[-_](?:[A-Z][a-z]{3}|[A-Z]{2}))*"
+"""A code in a file's name: language, then script or region, if any."""
 
 
 @cache
@@ -31,6 +35,37 @@ def base_code(language: str) -> str:
         return codes[whole]
     code = whole.partition("-")[0]
     return codes.get(code, code)
+
+
+@cache
+def _usual_scripts() -> dict[str, str]:
+    scripts = _table("language_codes.toml")["scripts"]
+    return {code: script for script, codes in scripts.items() for code in codes.split()}
+
+
+@cache
+def _chinese_scripts() -> dict[str, str]:
+    regions = _table("language_codes.toml")["regions"]
+    return {region: script for script, listed in regions.items() for region in listed.split()}
+
+
+@cache
+def canonical_code(code: str) -> str:
+    """Return the code as ISO 639-1 where that has the language: `deu_Latn` → `de`.
+
+    A script stays where it is not the usual one (`srp_Latn` → `sr-Latn`, `zho_Hant` → `zh-Hant`);
+    a region goes, except that it tells how Chinese is written (`zh-TW` → `zh-Hant`).
+    """
+    _, *subtags = re.split(r"[-_@]", code)
+    language = base_code(code.partition("@")[0])
+    for tag in subtags:
+        script = tag.title() if len(tag) == 4 and tag.isalpha() else ""
+        if language == "zh":
+            script = script or _chinese_scripts().get(tag.upper(), "")
+        usual = _usual_scripts().get(language, "" if language == "zh" else script)
+        if script and script != usual:
+            return f"{language}-{script}"
+    return language
 
 
 @cache

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from curation import text as texts
-from curation.codes import are_related
 from curation.errors import check_range
 from curation.language import LanguageDetector
-from curation.language_codes import fits_script
+from curation.language_codes import are_related, fits_script
 from curation.records import text_key
 
 # Characters of an English sentence for one of its translation, by the translation's script: means

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from curation import text
-from curation.codes import canonical_code
 from curation.config import SourceConfig
 from curation.draw import is_drawn
+from curation.language_codes import canonical_code
 from curation.pair_filters import TranslationFilter, measured
 from curation.records import Pair, Reject, text_key
 from curation.sources.raw import RawTranslation

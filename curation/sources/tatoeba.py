@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from curation.codes import canonical_code
+from curation.language_codes import canonical_code
 from curation.records import Reject
 from curation.sources.bitext import Bitext
 from curation.sources.joins import BLOCK, blocks

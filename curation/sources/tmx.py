@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from typing import IO
 from xml.etree import ElementTree as ET
 
-from curation.codes import canonical_code
+from curation.language_codes import canonical_code
 from curation.records import Reject
 from curation.sources.bitext import Bitext
 from curation.sources.raw import RawTranslation
