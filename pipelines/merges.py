@@ -28,6 +28,8 @@ from pipelines.redirects import Alternatives
 from pipelines.spill import Counter, count_tokens, pair_digests
 from pipelines.work import Workspace
 
+_EXCERPT = 200  # characters of a reject to read
+
 Merged = tuple[pa.Table, Iterable[tuple[str, Any, int]]]
 
 
@@ -263,9 +265,15 @@ def _rejected(
 ) -> list[tuple[str, Any, int]]:
     rows = table.select(["id", "source", "language"]).to_pylist()
     values = [""] * len(rows) if winners is None else list(winners)
+    text = table["text" if "text" in table.schema.names else "positive"]
+    excerpts = pc.utf8_slice_codeunits(text, 0, _EXCERPT).to_pylist()
     return [
-        ("rejects", Reject(r["id"], "write", reason, r["source"], r["language"], value), 0)
-        for r, value in zip(rows, values, strict=True)
+        (
+            "rejects",
+            Reject(r["id"], "write", reason, r["source"], r["language"], value, excerpt),
+            len(excerpt),
+        )
+        for r, value, excerpt in zip(rows, values, excerpts, strict=True)
     ]
 
 

@@ -273,8 +273,8 @@ def test_of_equal_pairs_one_is_kept() -> None:
     kept, extras = merge_pairs(sorted_table(pairs, PAIR, pair_keys), NO_HOSTS, CONFIG)
     assert sorted(kept["document_id"].to_pylist()) == ["a:1", "w:2"]
     [(kind, reject, size)] = extras
-    assert (kind, size) == ("rejects", 0)
-    assert reject == Reject(pairs[0].id, "write", "duplicate_pair", "web", "en", "a:1")
+    assert (kind, size) == ("rejects", len("text"))
+    assert reject == Reject(pairs[0].id, "write", "duplicate_pair", "web", "en", "a:1", "text")
 
 
 def test_contaminated_pairs_name_the_query(tmp_path: Path) -> None:
