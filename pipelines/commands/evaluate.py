@@ -106,7 +106,7 @@ def evaluate_all(config: RunConfig) -> dict[str, Any]:
 
                 found = evaluate_model(model, data, config.evaluation, dtype, report)
             results[data.name][when] = {mode: metrics.average(found[mode]) for mode in MODES}
-    return {"sets": list(results.values())}
+    return {"precision": dtype, "sets": list(results.values())}
 
 
 def results_table(results: dict[str, Any]) -> str:
