@@ -131,14 +131,24 @@ def serve(prepare: Callable[[], Callable[[bytes], bytes]], seconds: float) -> No
         except Exception:
             kind, data = _FAILURE, b""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        if kind == _ANSWER and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 > _RETIRE:
+        if kind == _ANSWER and _memory_pages()[1] * resource.getpagesize() > _RETIRE:
             kind = _LEAVING
         _send(answers, kind, data)
 
 
-def _limit_memory() -> None:
+def _memory_pages() -> tuple[int, int]:
+    """Return the pages of address space and those resident now.
+
+    Not the peak that `getrusage` tells: a child begins with its parent's, and one of a parent
+    over the limit would be replaced after each request.
+    """
     with open("/proc/self/statm") as handle:
-        used = int(handle.read().split()[0]) * resource.getpagesize()
+        size, resident, *_ = map(int, handle.read().split())
+    return size, resident
+
+
+def _limit_memory() -> None:
+    used = _memory_pages()[0] * resource.getpagesize()
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY, hard))
 

@@ -70,6 +70,15 @@ def test_one_child_answers_all_requests(child: Sandbox) -> None:
     assert child.ask(b"").split() == [first[0]]
 
 
+def test_a_large_parent_does_not_wear_its_child_out(module: str) -> None:
+    """What the parent holds in memory is not counted against the child."""
+    ballast = bytearray(1200 << 20)
+    ballast[:: 1 << 12] = b"x" * len(ballast[:: 1 << 12])
+    with Sandbox(module, "", seconds=5) as child:
+        assert child.ask(b"a").split()[0] == child.ask(b"b").split()[0]
+    assert ballast[0] == ord("x")
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [("spin", "timeout"), ("die", "failed"), ("raise", "failed"), ("memory", "failed")],
