@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from curation.config import SourceConfig
-from curation.extract import Split, SplitReader, assemble
+from curation.extract import assemble
 from curation.sources.raw import RawDocument
+from curation.splitting import Split, SplitReader
 
 DUMPS = {
     "en": "enwiki-*.xml.bz2",

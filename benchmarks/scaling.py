@@ -72,6 +72,8 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if not all(1 <= scale <= 10 for scale in arguments.scales):
         parser.error("--scales take 1 to 10")
+    if not all(1 <= pieces <= scaling_input.MOST_PIECES for pieces in arguments.pieces):
+        parser.error(f"--pieces take 1 to {scaling_input.MOST_PIECES}")
     return arguments
 
 

@@ -28,6 +28,8 @@ _ID = re.compile(r"<id>(\d+)</id>")
 # Words of the text, not those of tags, entities, templates, link targets and parameters.
 _WORD = re.compile(r"(?<![\w\[{|<&/=:])[^\W\d_]{3,}(?![\w:=|}\]>;])")
 _REPLACED = 0.35
+MOST_PIECES = 50
+"""Files a stream can be dealt out to: it has as many records, so that none is empty."""
 _COPY_IDS = 10_000_000
 _LANGUAGES = {"ja", "tr", "th", "zh", "ar", "en", "de", "el", "es", "hi", "ro", "ru", "vi"}
 
@@ -119,7 +121,7 @@ def write_unit(data: Path, target: Path, number: int, megabytes: float, pieces: 
     passes = max(1, round(megabytes * 1e6 / total))
     share = min(1.0, megabytes * 1e6 / total)
     for stream, records in base.items():
-        chosen = records[: max(pieces, round(len(records) * share))]  # no file without a record
+        chosen = records[: max(MOST_PIECES, round(len(records) * share))]
         copies = (copy_of(r, number * passes + p) for p in range(passes) for r in chosen)
         _write_stream(folder, stream, heads.get(stream, ""), copies, pieces)
     (folder / "_SUCCESS").touch()

@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 
 from curation.config import CurationConfig, SourceConfig
-from curation.extract import Cleaner, Split, SplitReader
+from curation.extract import Cleaner
 from curation.records import Document
 from curation.sources import wikipedia, wikitext
 from curation.sources.raw import RawDocument
+from curation.splitting import Split, SplitReader
 
 
 def scanner_seconds(path: str) -> tuple[int, int, float]:

@@ -25,7 +25,7 @@ from curation import caps, clusters, contamination, dedup, storage
 from curation.citations import citing
 from curation.config import CurationConfig, SourceConfig
 from curation.draw import is_drawn
-from curation.extract import Cleaner, Raw, Split, SplitReader, list_splits
+from curation.extract import Cleaner
 from curation.labelled import row_texts
 from curation.records import (
     DOCUMENT,
@@ -38,6 +38,7 @@ from curation.records import (
 )
 from curation.redirects import Redirect
 from curation.sources.raw import RawDocument
+from curation.splitting import Raw, Split, SplitReader, list_splits
 from curation.tokens import shared_counter
 from pipelines.citations import ResolveCitations
 from pipelines.decide import StoreShards, ThinKeys, read_hosts

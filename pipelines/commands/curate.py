@@ -10,9 +10,9 @@ from typing import Any
 from curation import contamination, manifest, storage
 from curation.config import DECISIONS
 from curation.errors import ConfigError, InputError
-from curation.extract import Split, input_files, list_splits
 from curation.filters import load_thresholds
 from curation.phrases import load_word_lists, word_list_files
+from curation.splitting import Split, input_files, list_splits
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.report import card

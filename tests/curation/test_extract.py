@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import extract, text
+from curation import extract, splitting, text
 from curation.config import WARC_KINDS, CurationConfig, SourceConfig
 from curation.errors import InputError
-from curation.extract import Cleaner, Split, SplitReader
+from curation.extract import Cleaner
 from curation.records import DOCUMENT, Document, Pair, Reject, Section, text_key, to_table
 from curation.sources.raw import RawDocument, RawPair, RawSection
+from curation.splitting import Split, SplitReader
 from tests.builders import (
     PARAGRAPH,
     conversion_record,
@@ -178,7 +179,7 @@ def test_splits_are_the_files_of_all_sources_largest_first(tmp_path: Path) -> No
         SourceConfig(kind="c4", path=f"{tmp_path}/c.json"),
         SourceConfig(kind="c4", path=f"{tmp_path}/b.xml"),
     )
-    found = extract.list_splits(CurationConfig(sources=sources))
+    found = splitting.list_splits(CurationConfig(sources=sources))
     named = [(s.source, Path(s.path).name, s.bytes) for s in found]
     assert named == [(0, "b.xml", 30), (2, "b.xml", 30), (1, "c.json", 20), (0, "a.xml", 10)]
     assert len({split.element for split in found}) == 4
@@ -189,7 +190,7 @@ def test_a_source_without_files_is_an_error(tmp_path: Path) -> None:
     """A mistyped path is told before the run begins."""
     sources = (SourceConfig(kind="c4", path=f"{tmp_path}/*.gz"),)
     with pytest.raises(InputError, match="no file matches"):
-        extract.list_splits(CurationConfig(sources=sources))
+        splitting.list_splits(CurationConfig(sources=sources))
 
 
 @pytest.fixture(scope="module")

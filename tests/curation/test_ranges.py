@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import extract, ranges
+from curation import ranges, splitting
 from curation.config import CurationConfig, SourceConfig
-from curation.extract import Split, SplitReader
 from curation.records import Reject
+from curation.splitting import Split, SplitReader
 from tests.builders import PARAGRAPH, dump_xml, page_xml
 
 BROKEN = "<page><title>Cut</title><id>77</id><revision><text>abc\n"
@@ -43,14 +43,14 @@ def records(path: Path, split_mb: float, kind: str = "wikipedia", **options: Any
     """What all splits of a file give, in the file's order."""
     source = SourceConfig(kind=kind, path=str(path), **options)
     config = CurationConfig(sources=(source,), split_mb=split_mb)
-    splits = sorted(extract.list_splits(config), key=lambda split: split.start)
+    splits = sorted(splitting.list_splits(config), key=lambda split: split.start)
     assert len({split.element for split in splits}) == len(splits)
     return [record for split in splits for record in SplitReader(split, source)]
 
 
 def split_count(path: Path, split_mb: float, kind: str = "wikipedia", **options: Any) -> int:
     source = SourceConfig(kind=kind, path=str(path), **options)
-    return len(extract.list_splits(CurationConfig(sources=(source,), split_mb=split_mb)))
+    return len(splitting.list_splits(CurationConfig(sources=(source,), split_mb=split_mb)))
 
 
 @given(size=st.integers(1_100, 40_000))
@@ -97,7 +97,7 @@ def test_the_index_is_no_dump(tmp_path: Path) -> None:
         kind = "txt" if name else "xml"
         (tmp_path / f"w-pages-articles-multistream{name}.{kind}.bz2").write_bytes(content)
     source = SourceConfig(kind="wikipedia", path=f"{tmp_path}/*.bz2")
-    (split,) = extract.list_splits(CurationConfig(sources=(source,)))
+    (split,) = splitting.list_splits(CurationConfig(sources=(source,)))
     assert split.path.endswith("multistream.xml.bz2")
     assert ranges.index_of(split.path).endswith("multistream-index.txt.bz2")
 

@@ -14,9 +14,9 @@ import pytest
 
 from curation.config import CurationConfig, SourceConfig
 from curation.errors import ConfigError
-from curation.extract import SplitReader, input_files, list_splits
 from curation.records import Reject
 from curation.sources import lines
+from curation.splitting import SplitReader, input_files, list_splits
 
 ROWS = 400
 ENGLISH = [f"The house number {i} is {i * 7919} years old." for i in range(ROWS)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation import extract, tokens
+from curation import splitting, tokens
 from tests import builders
 from tests.command_line import digests, leftovers, run
 from tests.end_to_end.conftest import Run
@@ -22,7 +22,7 @@ def curated(out: Path) -> dict[str, str]:
     return digests(*(out / name for name in CURATED))
 
 
-def refuse(reader: extract.SplitReader) -> None:
+def refuse(reader: splitting.SplitReader) -> None:
     raise AssertionError("a source was read again")
 
 
@@ -44,7 +44,7 @@ def test_another_threshold_reads_no_source(
     assert fresh.code == 0, fresh.err
     [scores] = finished.out.glob("scores-*")
     out = out_with(*CURATED, scores.name)
-    monkeypatch.setattr(extract.SplitReader, "__iter__", refuse)
+    monkeypatch.setattr(splitting.SplitReader, "__iter__", refuse)
     monkeypatch.setattr(tokens.TokenCounter, "lengths", refuse_to_count)
     result = run(*common, "--out", out)
     assert result.code == 0, result.err

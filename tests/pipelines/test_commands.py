@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from curation.errors import InputError
-from curation.extract import Split
+from curation.splitting import Split
 from pipelines.commands import curate, evaluate
 from pipelines.commands.options import walk
 from pipelines.config import MODES, RunConfig, load

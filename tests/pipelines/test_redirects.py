@@ -12,8 +12,8 @@ import pytest
 
 from curation import storage
 from curation.config import CurationConfig, SourceConfig
-from curation.extract import list_splits
 from curation.pairs import PairConfig
+from curation.splitting import list_splits
 from pipelines.commands import curate
 from pipelines.config import RunConfig
 from tests.builders import articles, dump_xml, page_xml

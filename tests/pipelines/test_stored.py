@@ -8,7 +8,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.testing.util import assert_that, equal_to
 
-from curation.extract import Split
+from curation.splitting import Split
 from pipelines import runner
 from pipelines.stored import Elements, store
 from pipelines.work import Tally, Watch, Workspace

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from curation.config import SourceConfig
 from curation.errors import ConfigError
-from curation.extract import Split, SplitReader
 from curation.records import Reject
 from curation.sources.archives import Archive
 from curation.sources.streams import DecompressedStream
+from curation.splitting import Split, SplitReader
 
 MEMBERS = {
     "t0/a.jsonl": b'{"a": 1}\n' * 200,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from curation.config import WARC_KINDS, SourceConfig
-from curation.extract import Split, SplitReader
 from curation.records import Reject
+from curation.splitting import Split, SplitReader
 from tests.builders import PARAGRAPH, conversion_record, news_html, warc_record
 
 BODY = PARAGRAPH.strip()

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.config import SourceConfig
-from curation.extract import Split, SplitReader
 from curation.records import Reject
 from curation.sources import delimited
 from curation.sources.table import BadRow
+from curation.splitting import Split, SplitReader
 
 
 def rows(data: str | bytes) -> list[Any]:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.config import SourceConfig
-from curation.extract import Cleaner, CurationConfig, Split, SplitReader
+from curation.config import CurationConfig, SourceConfig
+from curation.extract import Cleaner
 from curation.records import Pair, Reject
 from curation.sources import instructions
 from curation.sources.raw import RawPair
+from curation.splitting import Split, SplitReader
 
 PROMPT = "Explain why rivers bend."
 OUTPUT = "Water erodes the outer bank and settles on the inner one.\n\nSo a bend grows."
