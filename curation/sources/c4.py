@@ -10,7 +10,7 @@ from typing import IO, Any
 import xxhash
 
 from curation.records import Reject
-from curation.sources.lines import read_lines
+from curation.sources.lines import read_rows
 from curation.sources.raw import RawDocument, RawSection
 from curation.text import one_line
 
@@ -35,13 +35,9 @@ def read_lines_as_pages(
     stream: IO[bytes], source: str, declared: str | None
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per JSON line; a field `language` overrides `declared`."""
-    for line in read_lines(stream):
-        if line == b"":
-            continue
-        row = parsed(line)
-        if isinstance(row, str):  # named by content: a split does not know its lines' numbers
-            key = xxhash.xxh3_64_hexdigest(line or b"")
-            yield Reject(f"{source}:line-{key}", "extract", row, source, declared or "")
+    for row in read_rows(stream, parsed, source, declared):
+        if isinstance(row, Reject):
+            yield row
             continue
         text, url = row["text"], str(row.get("url") or row.get("id") or "")
         key = xxhash.xxh3_64_hexdigest(f"{url}\n{text}".encode("utf-8", "replace"))

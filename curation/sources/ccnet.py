@@ -13,7 +13,7 @@ import xxhash
 
 from curation.records import Reject
 from curation.sources.c4 import parsed
-from curation.sources.lines import read_lines
+from curation.sources.lines import read_rows
 from curation.sources.plain import titled
 from curation.sources.raw import RawDocument, RawSection
 
@@ -22,16 +22,13 @@ def read_pages(
     stream: IO[bytes], source: str, declared: str | None
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per line; the page's own `title` wins over the first line of its text."""
-    for line in read_lines(stream):
-        if line == b"":
-            continue
-        row = parsed(line, "raw_content")
-        row = parsed(line) if row == "missing_text" else row
-        if isinstance(row, str):
-            key = xxhash.xxh3_64_hexdigest(line or b"")
-            yield Reject(f"{source}:line-{key}", "extract", row, source, declared or "")
-            continue
-        yield _page(row, source, declared)
+    for row in read_rows(stream, _parsed, source, declared):
+        yield row if isinstance(row, Reject) else _page(row, source, declared)
+
+
+def _parsed(line: bytes | None) -> dict[str, Any] | str:
+    row = parsed(line, "raw_content")
+    return parsed(line) if row == "missing_text" else row
 
 
 def _page(row: dict[str, Any], source: str, declared: str | None) -> RawDocument | Reject:

@@ -16,10 +16,8 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-import xxhash
-
 from curation.records import Reject
-from curation.sources.lines import read_lines
+from curation.sources.lines import read_rows
 from curation.sources.raw import RawDocument, RawSection
 from curation.text import one_line
 
@@ -30,15 +28,8 @@ def read_papers(
     stream: IO[bytes], source: str, declared: str | None
 ) -> Iterator[RawDocument | Reject]:
     """Yield a document per paper: its text is its abstract, `cites` the ids of its references."""
-    for line in read_lines(stream):
-        if line == b"":
-            continue
-        paper = _parsed(line)
-        if isinstance(paper, str):
-            key = xxhash.xxh3_64_hexdigest(line or b"")
-            yield Reject(f"{source}:line-{key}", "extract", paper, source, declared or "")
-        else:
-            yield _document(paper, source, declared)
+    for paper in read_rows(stream, _parsed, source, declared):
+        yield paper if isinstance(paper, Reject) else _document(paper, source, declared)
 
 
 def _parsed(line: bytes | None) -> dict[str, Any] | str:

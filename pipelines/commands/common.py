@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from typing import Any
 
 from pipelines.config import RunConfig, load, to_toml
 from pipelines.terminal import say
@@ -39,3 +40,20 @@ def check_runner(arguments: argparse.Namespace, config: RunConfig, settings: obj
         from pipelines import runner
 
         runner.check(arguments.beam, config.out, settings)
+
+
+def load_for_encoding(config: RunConfig, dtype: str, command: str) -> tuple[Any, str]:
+    """Return the config's model on the best device and the precision to encode in.
+
+    Precision "auto" is probed, and the choice told.
+    """
+    from mining.encode import best_device, probe_dtype
+    from pipelines.encoders import encoder_folder
+    from train.model import load
+
+    device = best_device()
+    model = load(encoder_folder(config.model.encoder), config.model, config.train.seed).to(device)
+    if dtype == "auto":
+        dtype, why = probe_dtype(model)
+        say(f"{command}: encoding in {dtype} on {device.type} ({why})")
+    return model, dtype

@@ -20,7 +20,7 @@ from curation import manifest, storage
 from curation.errors import ConfigError
 from curation.records import REJECT, Reject, to_table
 from curation.relevance import REASON, is_consistent
-from pipelines.commands.common import read_config, refuse_beam_options
+from pipelines.commands.common import load_for_encoding, read_config, refuse_beam_options
 from pipelines.config import RunConfig, to_dict
 from pipelines.report import card
 from pipelines.report.markup import share
@@ -111,10 +111,7 @@ def run(config: RunConfig, pairs: dict[str, Any]) -> None:
 
 def rank(config: RunConfig, stage: Stage, pairs: dict[str, Any]) -> None:
     """Encode and rank all pairs, and write their ranks beside them."""
-    from mining import encode
     from pipelines import relevance
-    from pipelines.encoders import encoder_folder
-    from train.model import load
 
     stage.begin()
     job = relevance.RankJob(
@@ -123,18 +120,13 @@ def rank(config: RunConfig, stage: Stage, pairs: dict[str, Any]) -> None:
         parts=tuple(manifest.part_paths(storage.join(config.out, "pairs"), pairs)),
         names=tuple(str(part["name"]) for part in pairs["parts"]),
     )
-    device = encode.best_device()
-    model = load(encoder_folder(config.model.encoder), config.model, config.train.seed).to(device)
-    dtype = config.relevance.dtype
-    if dtype == "auto":
-        dtype, why = encode.probe_dtype(model)
-        say(f"filter-pairs: encoding in {dtype} on {device.type} ({why})")
+    model, dtype = load_for_encoding(config, config.relevance.dtype, "filter-pairs")
     pools = relevance.plan_pools(job)
     encode_all(job, pools, [int(part["rows"]) for part in pairs["parts"]], model, dtype)
     with Progress("rank pairs", "pairs") as progress:
         ranked, offsets = 0, relevance.part_offsets(job, len(pools.names))
         for index in range(len(pools.names)):
-            ranked += relevance.rank_index(job, pools, offsets, index, device)
+            ranked += relevance.rank_index(job, pools, offsets, index, model.device)
             progress.update((index + 1) / len(pools.names), ranked)
     written = []
     for number, name in enumerate(job.names):

@@ -13,7 +13,7 @@ from curation import manifest, storage
 from curation.errors import ConfigError
 from curation.labelled import NOT_MINED
 from curation.records import TRAINING_ROW, TrainingRow, to_table
-from pipelines.commands.common import check_runner, read_config
+from pipelines.commands.common import check_runner, load_for_encoding, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say
@@ -133,23 +133,24 @@ def chosen_rows(config: RunConfig, sources: dict[str, dict[str, Any]]) -> list[d
 
 def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any, Any]:
     """Encode, search and choose; vectors are kept until the stage ends."""
-    from mining import encode, index
-    from mining.negatives import Candidates, choose
-    from pipelines.encoders import encoder_folder
-    from train.model import load
+    from mining import index
+    from mining.negatives import choose
 
-    device = encode.best_device()
-    model = load(encoder_folder(config.model.encoder), config.model, config.train.seed).to(device)
-    dtype = config.mining.dtype
-    if dtype == "auto":
-        dtype, why = encode.probe_dtype(model)
-        say(f"mine-negatives: encoding in {dtype} on {device.type} ({why})")
+    model, dtype = load_for_encoding(config, config.mining.dtype, "mine-negatives")
     texts = {"queries": [row["query"] for row in pool.rows], "passages": pool.passages}
     vectors = {
         name: encoded(config, stage, model, name, listed, dtype) for name, listed in texts.items()
     }
     scores, ids = index.search(vectors["queries"], vectors["passages"], config.mining.depth)
-    found = Candidates(
+    found = candidates_of(pool, vectors, ids, scores)
+    return choose(found, config.mining), found, vectors
+
+
+def candidates_of(pool: Any, vectors: dict[str, Any], ids: Any, scores: Any) -> Any:
+    """Return what a search found, with what the pool knows of its rows and passages."""
+    from mining.negatives import Candidates
+
+    return Candidates(
         ids=ids,
         scores=scores,
         positive=pool.positive,
@@ -160,7 +161,6 @@ def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any, Any]:
         known=pool.known,
         listed=listed_groups(pool),
     )
-    return choose(found, config.mining), found, vectors
 
 
 def positive_scores(vectors: Mapping[str, Vectors], pool: Any) -> Vectors:

@@ -11,9 +11,9 @@ import pytest
 from curation.labelled import NOT_MINED
 from curation.records import TrainingRow
 from mining.config import MiningConfig
-from mining.negatives import Candidates, choose
+from mining.negatives import choose
 from mining.pool import build_pool
-from pipelines.commands.mine import listed_groups, positive_scores, training_row
+from pipelines.commands.mine import candidates_of, positive_scores, training_row
 
 VECTORS = {"a": [1.0, 0.0], "b": [0.6, 0.8], "c": [0.8, 0.6], "d": [0.0, 1.0], "e": [0.5, 0.5]}
 
@@ -44,17 +44,7 @@ def mined(rows: list[dict[str, Any]], negatives: int) -> tuple[list[TrainingRow]
     }
     scores = vectors["queries"] @ vectors["passages"].T
     order = np.argsort(-scores, axis=1, kind="stable")
-    found = Candidates(
-        ids=order,
-        scores=np.take_along_axis(scores, order, 1),
-        positive=pool.positive,
-        positive_scores=positive_scores(vectors, pool),
-        text_groups=pool.text_groups,
-        document_groups=pool.document_groups,
-        query_groups=pool.query_groups,
-        known=pool.known,
-        listed=listed_groups(pool),
-    )
+    found = candidates_of(pool, vectors, order, np.take_along_axis(scores, order, 1))
     chosen = choose(found, MiningConfig(negatives=negatives, max_positive_ratio=10.0))
     return [training_row(pool, chosen, found, vectors, n) for n in range(len(rows))], chosen.removed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_a_bad_line_is_rejected_alone(reason: str, line: bytes) -> None:
 
 def test_a_line_over_the_limit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A huge record costs itself only."""
-    monkeypatch.setattr(c4, "read_lines", lambda stream: lines.read_lines(stream, 1000))
+    monkeypatch.setattr(lines, "read_lines", partial(lines.read_lines, limit=1000))
     good = json.dumps(GOOD).encode()
     found = read(b"\n".join([good, b'{"text": "' + b"x" * 5000, good]))
     assert [getattr(record, "reason", "") for record in found] == ["", "line_too_long", ""]
