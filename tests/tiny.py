@@ -54,6 +54,7 @@ def build_tokenizer(folder: Path, texts: list[str]) -> int:
         vocab_size=400, special_tokens=SPECIAL, unk_token="<unk>", show_progress=False
     )
     tokenizer.train_from_iterator(texts * 3, trainer)
+    tokenizer = _in_order(tokenizer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
@@ -63,3 +64,17 @@ def build_tokenizer(folder: Path, texts: list[str]) -> int:
     settings = {"tokenizer_class": "XLMRobertaTokenizerFast", "model_max_length": 512, **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return tokenizer.get_vocab_size()
+
+
+def _in_order(tokenizer: Tokenizer) -> Tokenizer:
+    """Return the tokenizer with its pieces sorted: training gives them in another order each time.
+
+    Ids choose rows of the random embeddings, so every result of a test would depend on luck; scores
+    differ in their last digits, too.
+    """
+    data = json.loads(tokenizer.to_str())
+    first, rest = data["model"]["vocab"][: len(SPECIAL)], data["model"]["vocab"][len(SPECIAL) :]
+    assert [piece for piece, _ in first] == SPECIAL
+    data["model"]["vocab"] = first + sorted((piece, round(score, 2)) for piece, score in rest)
+    ordered: Tokenizer = Tokenizer.from_str(json.dumps(data))
+    return ordered
