@@ -29,7 +29,8 @@ from curation.records import (
 )
 from curation.synthesis import checks, prompts, sampling
 from curation.synthesis.config import SynthesisConfig
-from curation.synthesis.responses import Response, request_key
+from curation.synthesis.requests import kind_of, request_body, request_key
+from curation.synthesis.responses import Response
 from curation.tokens import bucket_boundaries, length_part_names, shared_counter
 from pipelines.merges import keep_all
 from pipelines.parts import PartPlan, WriteParts, count_record
@@ -51,8 +52,6 @@ class SynthJob(StoredJob):
     out: str
     parts: tuple[str, ...]
     """Names of the document parts."""
-    parameters: dict[str, Any]
-    """The sampling parameters and model that are part of a request's key."""
     descriptions: dict[str, dict[str, Any]]
 
     def samples_path(self, part: str) -> str:
@@ -137,8 +136,9 @@ def make_sample(document: Document, job: SynthJob) -> Sample | Reject:
     prompt = prompts.render(job.config.prompt, language, paragraph.text, draw)
     if prompt is None:
         return Reject(identity, "synth", "no_prompt_in_language", document.source, language)
+    body = request_body(kind_of(job.config), prompt.text, prompt.stop, job.config)
     return Sample(
-        key=request_key(prompt.text, {**job.parameters, "stop": prompt.stop}, prompt.version),
+        key=request_key(body, prompt.version),
         document_id=identity,
         language=language,
         source=document.source,

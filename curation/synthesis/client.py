@@ -13,6 +13,7 @@ import openai
 
 from curation.errors import ConfigError, ServiceError
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.requests import Request
 from curation.synthesis.responses import Response, ResponseLog
 
 _TERMINAL = (400, 401, 403, 404, 422)
@@ -21,23 +22,12 @@ _LONGEST_REQUESTED_WAIT = 600.0  # of a server's Retry-After, in seconds
 _GIVE_UP_AFTER = 8  # requests that failed for good before the first success: nobody is there
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One completion to ask for."""
-
-    key: str
-    prompt: str
-    stop: tuple[str, ...]
-    style: str
-
-
 @dataclass(slots=True)
 class Client:
     """Sends requests with bounded concurrency and its own retries; the log keeps the answers."""
 
     config: SynthesisConfig
     base_url: str
-    model: str
     api_key: str = field(repr=False)
     log: ResponseLog
     on_answer: Callable[[int], None]
@@ -127,25 +117,17 @@ class Client:
             raise ServiceError(
                 f"{self.base_url} refused: HTTP {error.status_code} "
                 f"{self._without_key(error.message)}; check "
-                f"synthesis.model = {self.model!r} and the key in {self.config.api_key_env}"
+                f"synthesis.model = {self.config.model!r} and the key in {self.config.api_key_env}"
             ) from error
         return f"HTTP {error.status_code}"
 
     async def _once(self, server: openai.AsyncOpenAI, request: Request) -> Response:
-        common: dict[str, Any] = {
-            "model": self.model,
-            "max_tokens": self.config.max_output_tokens,
-            "temperature": self.config.temperature,
-            "seed": self.config.seed,
-        }
-        if request.stop:
-            common["stop"] = list(request.stop)
+        body: dict[str, Any] = request.body
         asked: Awaitable[Any]
-        if request.style == "base":
-            asked = server.completions.create(prompt=request.prompt, **common)
+        if request.kind == "completion":
+            asked = server.completions.create(**body)
         else:
-            messages: Any = [{"role": "user", "content": request.prompt}]
-            asked = server.chat.completions.create(messages=messages, **common)
+            asked = server.chat.completions.create(**body)
         return _parsed(await asked, request.key)
 
 

@@ -6,12 +6,11 @@ stages and configs; a line cut short by a kill is passed over.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import IO
 
 FILE = "responses.jsonl"
 
@@ -26,12 +25,6 @@ class Response:
     model: str
     input_tokens: int
     output_tokens: int
-
-
-def request_key(prompt: str, parameters: dict[str, Any], version: str) -> str:
-    """Return the key of a request: 32 hexadecimal digits of its content's sha256."""
-    text = json.dumps([prompt, parameters, version], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class ResponseLog:

@@ -116,7 +116,6 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
         workspace=stage.workspace,
         out=config.out,
         parts=tuple(str(part["name"]) for part in documents["parts"]),
-        parameters=parameters(config.synthesis),
         descriptions={output: stage.description(output) for output in OUTPUTS},
     )
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
@@ -136,17 +135,6 @@ def has_unanswered(stage: Stage) -> bool:
     return report.get("fingerprint") == stage.fingerprint and any(
         key.startswith("rejects|no_answer|") for key in report["counts"]
     )
-
-
-def parameters(config: SynthesisConfig) -> dict[str, Any]:
-    """Return what decides an answer besides the prompt: part of every request's key."""
-    return {
-        "model": config.model or config.local_server,
-        "style": config.prompt,
-        "temperature": config.temperature,
-        "max_tokens": config.max_output_tokens,
-        "seed": config.seed,
-    }
 
 
 def generate(config: RunConfig, job: Any) -> Counter[str]:
@@ -181,9 +169,10 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
 
 def ask(config: SynthesisConfig, log: Any, samples: Sequence[Any]) -> None:
     """Send the requests with a progress line."""
-    from curation.synthesis.client import Client, Request
+    from curation.synthesis.client import Client
+    from curation.synthesis.requests import request_for
 
-    requests = [Request(s.key, s.prompt, tuple(s.stop), config.prompt) for s in samples]
+    requests = [request_for(sample, config) for sample in samples]
     with endpoint(config) as url, Progress("synth", "answers") as progress:
 
         def show(settled: int) -> None:
@@ -193,7 +182,6 @@ def ask(config: SynthesisConfig, log: Any, samples: Sequence[Any]) -> None:
         client = Client(
             config=config,
             base_url=url,
-            model=config.model or config.local_server,
             api_key=os.environ.get(config.api_key_env) or "none",
             log=log,
             on_answer=show,

@@ -65,7 +65,6 @@ def synth_job(folder: Path, count: int) -> synth.SynthJob:
         workspace=Workspace(str(folder / "work")),
         out=str(folder / "out"),
         parts=tuple(f"part-{number:05d}.parquet" for number in range(count)),
-        parameters={"model": "m"},
         descriptions={output: {"fingerprint": "f"} for output in synth_command.OUTPUTS},
     )
 

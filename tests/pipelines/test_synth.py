@@ -16,7 +16,7 @@ from curation.records import DOCUMENT, SAMPLE, Document, Reject, Sample, Section
 from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.responses import Response
 from pipelines import synth
-from pipelines.commands.synth import check_endpoint, has_unanswered, parameters
+from pipelines.commands.synth import check_endpoint, has_unanswered
 from pipelines.stage import Stage
 from pipelines.work import Workspace
 from tests.builders import articles
@@ -54,7 +54,7 @@ def job_for(folder: Path, parts: dict[str, list[Document]], **changes: Any) -> s
     for name, rows in parts.items():
         table = to_table(rows, DOCUMENT)
         storage.write_parquet(str(folder / "documents" / name), table, row_group_rows=4)
-    options: dict[str, Any] = {"config": CONFIG, "parameters": {"model": "m"}} | changes
+    options: dict[str, Any] = {"config": CONFIG} | changes
     return synth.SynthJob(
         tokenizer="",
         workspace=Workspace(str(folder / "work")),
@@ -145,29 +145,6 @@ def test_a_document_without_a_prompt_is_a_reject(
     [status] = job.workspace.statuses("samples")
     assert status["counts"] == {f"rejects|{reason}|web|{row.language}": 1}
     assert synth.read_samples(job.samples_path("a.parquet")) == []
-
-
-@pytest.mark.parametrize(
-    ("option", "changes"),
-    [
-        ({"temperature": 0.1}, True),
-        ({"seed": 5}, True),
-        ({"max_output_tokens": 9}, True),
-        ({"model": "other"}, True),
-        ({"concurrency": 1}, False),
-        ({"timeout_seconds": 5.0}, False),
-        ({"api_key_env": "X"}, False),
-        ({"base_url": "http://y"}, False),
-    ],
-    ids=lambda value: str(value),
-)
-def test_what_decides_an_answer_is_in_the_requests_key(
-    option: dict[str, Any], changes: bool
-) -> None:
-    """Sampling parameters change a request, how it is sent does not."""
-    base = {"base_url": "http://x", "model": "m"}
-    other = parameters(SynthesisConfig(**(base | option)))
-    assert (other != parameters(SynthesisConfig(**base))) == changes
 
 
 def _sample(key: str, opener: str = "Who") -> Sample:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from curation.synthesis.client import Client, Request
+from curation.synthesis.client import Client
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.requests import Request, kind_of, request_body
 from curation.synthesis.responses import Response, ResponseLog
 from tests.llm_server import Reply
 
@@ -19,9 +20,13 @@ def prompt_of(body: dict[str, Any]) -> str:
     return str(body["prompt"] if "prompt" in body else body["messages"][0]["content"])
 
 
-def asks(*names: str, style: str = "instruct", stop: tuple[str, ...] = ()) -> list[Request]:
+def asks(
+    *names: str, style: str = "instruct", stop: tuple[str, ...] = (), **options: Any
+) -> list[Request]:
     """Return requests whose key and prompt are their name."""
-    return [Request(name, name, stop, style) for name in names]
+    config = SynthesisConfig(prompt=style, model="m", **options)
+    kind = kind_of(config)
+    return [Request(name, kind, request_body(kind, name, stop, config)) for name in names]
 
 
 def ask(
@@ -35,7 +40,7 @@ def ask(
     """Ask everything with two attempts unless told otherwise, close the log; return the client."""
     config = SynthesisConfig(**{"max_attempts": 2, "timeout_seconds": 5, **options})
     log = ResponseLog(str(folder))
-    client = Client(config, url, "m", key, log, on_answer)
+    client = Client(config, url, key, log, on_answer)
     try:
         client.ask_all(requests)
     finally:

@@ -27,8 +27,8 @@ from tests.llm_server import Reply, ScriptedServer
 def test_answer_lands_in_the_log(server: ScriptedServer, tmp_path: Path, style: str) -> None:
     """Both styles ask what the config says and log text, reason, model and cost."""
     stop = ("\n", "?") if style == "base" else ()
-    options = {"temperature": 0.25, "max_output_tokens": 33, "seed": 7}
-    ask(server.url, tmp_path, asks("harbour", style=style, stop=stop), **options)
+    options: dict[str, Any] = {"temperature": 0.25, "max_output_tokens": 33, "seed": 7}
+    ask(server.url, tmp_path, asks("harbour", style=style, stop=stop, **options))
     (body,) = server.requests
     asked = {"prompt": "harbour", "stop": ["\n", "?"]}
     if style == "instruct":

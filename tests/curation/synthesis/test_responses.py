@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.synthesis.responses import FILE, Response, ResponseLog, request_key
+from curation.synthesis.responses import FILE, Response, ResponseLog
 
 ROOT = Path(__file__).parents[3]
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -112,17 +112,3 @@ def test_appended_answers_survive_a_kill(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == -9, done.stderr
     assert set(ResponseLog(str(tmp_path)).known) == {str(i) for i in range(100)}
-
-
-def test_request_key_names_all_that_decides_an_answer() -> None:
-    """Another prompt, parameter or version is another request; the order of names is not."""
-    key = request_key("ask", {"model": "m", "seed": 0}, "v1")
-    assert key == request_key("ask", {"seed": 0, "model": "m"}, "v1")
-    assert key == "d1873ed7723b9c675b880420786fef64"
-    others = {
-        request_key("ask ", {"model": "m", "seed": 0}, "v1"),
-        request_key("ask", {"model": "m", "seed": 1}, "v1"),
-        request_key("ask", {"model": "m"}, "v1"),
-        request_key("ask", {"model": "m", "seed": 0}, "v2"),
-    }
-    assert len(others | {key}) == 5
