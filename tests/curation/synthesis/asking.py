@@ -38,7 +38,7 @@ def ask(
     **options: Any,
 ) -> Client:
     """Ask everything with two attempts unless told otherwise, close the log; return the client."""
-    config = SynthesisConfig(**{"max_attempts": 2, "timeout_seconds": 5, **options})
+    config = SynthesisConfig(**{"model": "m", "max_attempts": 2, "timeout_seconds": 5, **options})
     log = ResponseLog(str(folder))
     client = Client(config, url, key, log, on_answer)
     try:
