@@ -28,6 +28,7 @@ _MOST_REPEATS = 3
 _SHARED_FROM = 5
 # Characters that carry as much as a word elsewhere; the dense ones also need fewer in all.
 _DENSE = {"Han": 2, "Hiragana": 3, "Katakana": 3}
+_SYLLABLES_OF_WORD = {"vi": 1.5}  # written apart
 _CHARACTERS_OF_WORD = _DENSE | dict.fromkeys(UNSPACED - set(_DENSE), 5)
 _SENTENCE = re.compile(r"[^.!?？؟;。！।॥։፧]*(?:[.!。！।॥։]|[?？؟;፧]+[!?]*|$)")
 
@@ -92,7 +93,7 @@ def _problems(
         ("wrong_language", language.found) if language.verdict == "wrong" else None,
     )
     yield from (problem for problem in found if problem)
-    if problem := copied(question, sample.paragraph, script, config):
+    if problem := copied(question, sample.paragraph, sample.language, script, config):
         yield problem
 
 
@@ -204,16 +205,23 @@ def language_verdict(
     return LanguageVerdict("wrong", said.language)
 
 
-def copied(question: str, paragraph: str, script: str, config: SynthesisConfig) -> Problem | None:
+def copied(
+    question: str, paragraph: str, language: str, script: str, config: SynthesisConfig
+) -> Problem | None:
     """Tell whether a question repeats the paragraph: by its share, or by words in a row.
 
-    A share counts from 5 words on, or "Who founded the Royal Society of Dunwick?" were a copy.
+    A share counts from 5 words on, or "Who founded the Royal Society of Dunwick?" were a copy;
+    quotations are no copies, they are what is asked about.
     """
+    own = wording.without_quotes(question)
     unit = _CHARACTERS_OF_WORD.get(script, 0)
-    run = copied_characters if unit else copied_words
-    shared, share = run(question, paragraph), copied_share(question, paragraph)
-    if share > config.max_copied_share and shared >= _SHARED_FROM * max(1, unit):
+    if unit:
+        shared = copied_characters(own, paragraph) // unit
+    else:
+        shared = int(copied_words(own, paragraph) / _SYLLABLES_OF_WORD.get(language, 1))
+    share = copied_share(own, paragraph)
+    if share > config.max_copied_share and shared >= _SHARED_FROM:
         return "copied", f"{share:.2f} > {config.max_copied_share}"
-    if shared >= (config.max_copied_words + 1) * max(1, unit):
-        return "copied", f"{shared} {'characters' if unit else 'words'} in a row"
+    if shared > config.max_copied_words:
+        return "copied", f"{shared} words in a row > {config.max_copied_words}"
     return None

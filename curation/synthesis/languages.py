@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from curation.language_codes import base_code, canonical_code
+from curation.synthesis.wording import fold
 
 _NO_LANGUAGES = ("default", "paper")
 
@@ -129,7 +130,7 @@ def _language(code: str) -> Language:
         Phrases(
             meta=tuple(checks["meta"]),
             unresolved=tuple(checks["unresolved"]),
-            resolved=tuple(checks["resolved"]),
+            resolved=tuple(map(fold, checks["resolved"])),
             refusals=tuple(checks["refusals"]),
             labels=tuple(checks["labels"]),
             capitalises_nouns=checks.get("capitalises_nouns", False),

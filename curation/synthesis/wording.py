@@ -1,8 +1,8 @@
 """Phrases that give a question away, found as whole words whatever the script.
 
-A pattern is words as they stand in a text; `a|b` is either word, `^` at its start and `$` at its
-end tie it to those of the text, and a `*` stands for any ending. In scripts without spaces a
-pattern is found anywhere.
+A pattern is words as they stand in a text; `a|b_c` is the word a or the two words b c, `^` at its
+start and `$` at its end tie it to those of the text, and a `*` stands for any ending. In scripts
+without spaces a pattern is found anywhere.
 
 A phrase is no reference where it is a name (in quotes, or capitalised inside the sentence) or
 where the words behind it say what is meant: "the author of Utopia", "the article 5".
@@ -98,7 +98,7 @@ def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
 
 def _expression(pattern: str) -> str:
     start, end = pattern.startswith("^"), pattern.endswith("$")
-    body = " ".join(_choice(word) for word in pattern.strip("^$").replace("'", " ").split())
+    body = " ".join(_choice(word) for word in pattern.strip("^$").split())
     unspaced = dominant_script(pattern) in UNSPACED
     left = "^ " if start else "" if unspaced else "(?<= )"
     right = " $" if end else "" if unspaced else "(?= )"

@@ -147,8 +147,10 @@ def test_copied_words_are_an_option(words: int, reason: str, detector: LanguageD
     [
         ("zh", "港口公司于1834年建造了灯塔并使用至今。", "谁于1834年建造了灯塔并使用？", "copied"),
         ("zh", "港口公司于1834年建造了邓尼奇灯塔。", "邓尼奇灯塔是谁建造的？", ""),
-        ("ja", "会社が昔ダンウィッチの灯台を建てた。", "誰が昔ダンウィッチの灯台を建てたか？", "copied"),
+        ("ja", "昔ダンウィッチ灯台を建てていた", "昔ダンウィッチ灯台を建てていたか", "copied"),
         ("ja", "会社がプリマスに灯台を建てた。", "プリマスはどこ？", ""),
+        ("vi", "được đặt theo tên của ông", "Đại lộ Kearney được đặt theo tên của ai?", ""),
+        ("de", "„Der Mann und die See in Ulm“", "Wer schrieb „Der Mann und die See in Ulm“?", ""),
         ("th", "บริษัทสร้างประภาคารแห่งดันวิชในปี", "บริษัทสร้างประภาคารแห่งดันวิชหรือ", "copied"),
         ("th", "บริษัทสร้างประภาคารแห่งดันวิช", "ประภาคารแห่งดันวิชคืออะไร", ""),
         ("en", "The Royal Society of Dunwick", "Who led the Royal Society of Dunwick", "copied"),
