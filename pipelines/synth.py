@@ -28,6 +28,7 @@ from curation.records import (
     to_table,
 )
 from curation.synthesis import checks, prompts, sampling
+from curation.synthesis.answers import Answer
 from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.requests import kind_of, request_body, request_key
 from curation.synthesis.responses import Response
@@ -133,7 +134,7 @@ def make_sample(document: Document, job: SynthJob) -> Sample | Reject:
         return Reject(identity, "synth", "no_paragraph", document.source, language)
     draw = sampling.generator(identity, job.config.seed)
     draw.random()  # the paragraph's draw came first
-    prompt = prompts.render(job.config.prompt, language, paragraph.text, draw)
+    prompt = prompts.render(job.config, language, paragraph.text, draw)
     if prompt is None:
         return Reject(identity, "synth", "no_prompt_in_language", document.source, language)
     body = request_body(kind_of(job.config), prompt.text, prompt.stop, job.config)
@@ -231,24 +232,16 @@ class Check(beam.DoFn):  # type: ignore[misc]
         answer: tuple[Response, bool] | None,
         documents: dict[str, Document],
     ) -> list[Question | Reject]:
-        config = self._job.config
         if answer is None:
             return [_reject(sample, "no_answer", "", "")]
         response, is_duplicate = answer
-        said = checks.Answer(response.content, response.finish_reason)
-        question = checks.question_of(said, sample.opener, sample.question_mark)
-        problem = checks.reject_reason(
-            question,
-            said,
-            sample.paragraph,
-            sample.language,
-            prompts.language_for(sample.language),
-            config,
-            self._detector,
-        ) or (("duplicate", "") if is_duplicate else None)
-        if problem:
-            return [_reject(sample, problem[0], problem[1], question)]
-        questions = make_questions(sample, response, question, documents[sample.document_id])
+        said = Answer(response.content, response.finish_reason)
+        checked = checks.check(said, sample, self._job.config, self._detector)
+        reason = checked.reason or ("duplicate" if is_duplicate else "")
+        if reason:
+            return [_reject(sample, reason, checked.value, checked.question)]
+        document = documents[sample.document_id]
+        questions = make_questions(sample, response, checked.question, document)
         count_tokens(questions, self._counter)
         return list(questions)
 
