@@ -11,8 +11,9 @@ from train.folders import recover
 
 PYPI = "pypi:"
 TOKENIZER = "tokenizer.json"
-_FILES = ("*.json", "*.safetensors", "*.model", "*_linear.pt")
-_PICKLES = ("pytorch_model*.bin",)  # where a hub folder has no safetensors, as BAAI/bge-m3
+FILES = ["*.json", "*.safetensors", "*.model", "*_linear.pt"]
+PICKLES = ["pytorch_model*.bin"]  # where a hub folder has no safetensors, as BAAI/bge-m3
+EXPORTS = ["*/*"]  # for other programs
 
 
 def encoder_folder(name: str) -> str:
@@ -39,11 +40,10 @@ def _fetched(name: str) -> str:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    ours = {"ignore_patterns": ["*/*"]}  # exports for other programs
     try:
-        folder = str(snapshot_download(name, allow_patterns=list(_FILES), **ours))
+        folder = str(snapshot_download(name, allow_patterns=FILES, ignore_patterns=EXPORTS))
         if not storage.list_files(folder, ".safetensors"):
-            snapshot_download(name, allow_patterns=list(_PICKLES), **ours)
+            snapshot_download(name, allow_patterns=PICKLES, ignore_patterns=EXPORTS)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(f"model.encoder = {name!r} cannot be fetched: {error}") from error
     return folder

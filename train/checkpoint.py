@@ -48,13 +48,18 @@ def save(model: M3Model, folder: str) -> None:
 def write_encoder(model: M3Model, folder: Path) -> None:
     """Write what dense retrieval needs: encoder, tokenizer, sentence-transformers' files."""
     model.encoder.save_pretrained(folder)
-    backend = getattr(model.tokenizer, "backend_tokenizer", None)
-    if backend is not None:  # the last call's cut is no property of the tokenizer
-        backend.no_truncation()
-    model.tokenizer.save_pretrained(folder)
+    write_tokenizer(model, folder)
     hidden = int(model.encoder.config.hidden_size)
     for name, value in layout.sentence_transformers_files(model.config, hidden).items():
         write_json(folder / name, value)
+
+
+def write_tokenizer(model: M3Model, folder: Path) -> None:
+    """Write the tokenizer, without the cut of its last call."""
+    backend = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()
+    model.tokenizer.save_pretrained(folder)
 
 
 def write_json(path: Path, value: object) -> None:
