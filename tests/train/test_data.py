@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ from tests.builders import training_rows, write_training_shards
 from train import data
 from train.batching import Batch, Shard
 from train.data import RowReader, collate, prefetched, shards_of, text_key
-from train.losses import false_negatives
+from train.negatives import Share, columns, false_negatives
 
 ROWS = training_rows(20)
 
@@ -115,7 +114,8 @@ def test_collate_lists_each_text_once() -> None:
     assert found.passages == ["A", "B", "C", "D"]
     assert found.targets == [0, 1, 1]
     assert found.passage_keys == [text_key(t) for t in "ABCD"]
-    assert found.positive_keys == [[text_key("A")], [text_key("B")], [text_key("B")]]
+    known = [{text_key(t) for t in pair} for pair in ("aA", "bB", "cB")]
+    assert [set(keys) for keys in found.positive_keys] == known
 
 
 @pytest.mark.parametrize(("negatives", "expected"), [(0, "P"), (2, "PXY"), (9, "PXYZ")])
@@ -138,9 +138,8 @@ def test_rows_of_one_query_know_each_others_positives() -> None:
     """Their answers are masked for one another, for other queries they stay negatives."""
     rows = [row("Who?", ["P"], ["N"]), row("WHO?", ["Q"]), row("other", ["R"])]
     found = collate(rows, 1, np.random.default_rng(0))
-    width = max(map(len, found.positive_keys))
-    keys = torch.tensor([k + [-1] * (width - len(k)) for k in found.positive_keys])
-    mask = false_negatives(torch.tensor(found.passage_keys), keys, torch.tensor(found.targets))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
     assert found.passages == ["P", "N", "Q", "R"]
     assert mask.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
 
