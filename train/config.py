@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from curation.errors import ConfigError, check_range, unknown_name
+from train.loss_config import LossConfig
+from train.stage_config import BatchingConfig, StageConfig, settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,26 +38,6 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LossConfig:
-    """The `[train.loss]` table: the objective (paper, section 3.2; defaults are its final form)."""
-
-    temperature: float = 0.02
-    """Scores are divided by this before every softmax."""
-    ensemble_weights: tuple[float, float, float] = (1.0, 0.3, 1.0)
-    """w: dense, sparse, multi-vector shares in the teacher's sum."""
-    loss_weights: tuple[float, float, float] = (1.0, 0.1, 1.0)
-    """λ: weights of the heads' own losses."""
-    self_distillation: bool = True
-    """Learn every head from the ensemble's distribution too."""
-
-    def __post_init__(self) -> None:
-        check_range("train.loss.temperature", self.temperature, 1e-4, 10.0)
-        for name in ("ensemble_weights", "loss_weights"):
-            for weight in getattr(self, name):
-                check_range(f"train.loss.{name}", weight, 0.0, 1e3)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """The `[train]` table."""
 
@@ -63,12 +45,19 @@ class TrainConfig:
     """Passes over the training rows."""
     max_steps: int = 0
     """Stop after so many steps; 0: no limit."""
-    head_warmup_epochs: float = 0.0
-    """First train the sparse and multi-vector heads alone on a frozen encoder for so long."""
+    stages: tuple[StageConfig, ...] = (StageConfig(kind="finetune"),)
+    """What to train, in this order, each stage from where the last one ended; default: finetune."""
+    batching: BatchingConfig = field(default_factory=BatchingConfig)
+    """Which rows may share a batch."""
     batch_sizes: tuple[int, ...] = (48, 32, 20, 18, 14, 14, 12, 10, 8)
-    """Queries per batch in each length bucket (paper, Table 9: fine-tuning, per GPU)."""
+    """Queries per batch and process in each length bucket (paper, Table 9: fine-tuning, per GPU);
+    []: the paper's whole batch shared among the processes, or what fits into their memory."""
     batch_tokens: int = 16384
-    """Tokens encoded at once, padding included; a larger batch is encoded in sub-batches."""
+    """Tokens encoded at once, padding included; a larger batch is encoded in sub-batches. 0: what
+    fits into memory. Halved where memory runs out all the same."""
+    memory_gb: float = 0.0
+    """What a process may use where batch_sizes or batch_tokens are left to it; 0: 80 % of what is
+    free."""
     gradient_cache: bool = True
     """Encode sub-batches twice and keep only embeddings between: memory for one sub-batch. Off:
     all activations of a batch are kept, a third less computing."""
@@ -98,8 +87,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_range("train.epochs", self.epochs, 0.0, 1e4)
         check_range("train.max_steps", self.max_steps, 0, 1e9)
-        check_range("train.head_warmup_epochs", self.head_warmup_epochs, 0.0, 1e4)
-        check_range("train.batch_tokens", self.batch_tokens, 16, 1 << 26)
+        check_range("train.memory_gb", self.memory_gb, 0.0, 1e5)
+        if self.batch_tokens:
+            check_range("train.batch_tokens", self.batch_tokens, 16, 1 << 26)
         check_range("train.negatives", self.negatives, 0, 1000)
         check_range("train.learning_rate", self.learning_rate, 0.0, 1.0)
         check_range("train.head_learning_rate", self.head_learning_rate, 0.0, 1.0)
@@ -110,8 +100,22 @@ class TrainConfig:
             check_range("train.dropout", self.dropout, 0.0, 0.99)
         check_range("train.seed", self.seed, 0, 1 << 32)
         check_range("train.save_steps", self.save_steps, 1, 1e9)
-        if len(self.batch_sizes) != 9 or min(self.batch_sizes) < 1:
+        if self.batch_sizes and (len(self.batch_sizes) != 9 or min(self.batch_sizes) < 1):
             raise ConfigError(
                 f"train.batch_sizes = {self.batch_sizes!r} needs nine positive numbers, one for "
-                "each length bucket (0-500, 500-1000 … 7000-8192 tokens)"
+                "each length bucket (0-500, 500-1000 … 7000-8192 tokens), or none: []"
             )
+        for number, stage in enumerate(self.stages):
+            _check_stage(self, number, stage)
+
+
+def stage_settings(train: TrainConfig, stage: StageConfig) -> TrainConfig:
+    """Return what holds in a stage: what it says, what the paper gives its kind, else `train`."""
+    return replace(train, stages=(), **settings(stage))
+
+
+def _check_stage(train: TrainConfig, number: int, stage: StageConfig) -> None:
+    try:
+        stage_settings(train, stage)
+    except ConfigError as error:
+        raise ConfigError(f"train.stages.{number}: {error}") from error

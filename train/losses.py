@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.config import LossConfig
+from train.loss_config import LossConfig
 from train.scoring import weighted_sum
 
 # Stands for -inf, below any score that the config allows: its probability is 0, and 0 · it is 0.

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from train.batching import Indices, token_batches
-from train.config import LossConfig
 from train.data import TextBatch
+from train.loss_config import LossConfig
 from train.losses import Loss, false_negatives, m3_loss
 from train.model import M3Model
 from train.scoring import Embeddings, all_scores, concatenate

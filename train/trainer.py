@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -20,21 +20,13 @@ from torch import nn
 
 from curation import storage
 from curation.errors import ConfigError, InputError, TrainingError
-from train.batching import Batch, Shard, plan_epoch
+from train.batching import Batch
 from train.config import TrainConfig
-from train.data import RowReader, TextBatch, collate, prefetched
+from train.data import prefetched
 from train.model import M3Model
-from train.step import TokenRows, backward, tokenize_batch
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A part of the schedule: which parameters learn, and on which batches."""
-
-    name: str
-    heads_only: bool
-    batches: list[tuple[int, Batch]]
-    """(epoch, batch) in order."""
+from train.plan import Phase
+from train.rows import RowReader
+from train.tasks import Task, Work, task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +42,11 @@ class StepReport:
     loss: float
     parts: dict[str, float]
     tokens: int
+    cut: int
+    """Texts that were longer than the limit."""
     seconds: float
     learning_rate: float
     gradient_norm: float
-
-
-def plan_phases(shards: Sequence[Shard], config: TrainConfig) -> list[Phase]:
-    """Return the phases that the config asks for; a share of an epoch is its first batches."""
-    phases = []
-    if config.head_warmup_epochs:
-        batches = _batches(shards, config, config.head_warmup_epochs, first_epoch=1_000_000)
-        phases.append(Phase("heads", True, batches))
-    batches = _batches(shards, config, config.epochs, first_epoch=0)
-    if config.max_steps:
-        batches = batches[: config.max_steps]
-    phases.append(Phase("unified", False, batches))
-    return phases
-
-
-def _batches(
-    shards: Sequence[Shard], config: TrainConfig, epochs: float, first_epoch: int
-) -> list[tuple[int, Batch]]:
-    batches: list[tuple[int, Batch]] = []
-    for number in range(math.ceil(epochs)):
-        epoch = first_epoch + number
-        planned = plan_epoch(shards, config.batch_sizes, config.seed, epoch)
-        share = min(1.0, epochs - number)
-        batches += [(epoch, batch) for batch in planned[: math.ceil(share * len(planned))]]
-    return batches
 
 
 def prepare(model: M3Model, config: TrainConfig) -> None:
@@ -99,11 +68,13 @@ def prepare(model: M3Model, config: TrainConfig) -> None:
 
 
 def parameter_groups(
-    model: M3Model, config: TrainConfig, *, heads_only: bool
+    model: M3Model, config: TrainConfig, parts: Collection[str], helper: nn.Module | None = None
 ) -> list[dict[str, Any]]:
-    """Return AdamW's groups: encoder matrices, encoder vectors (no decay), heads."""
-    encoder = [] if heads_only else [p for p in model.encoder.parameters() if p.requires_grad]
+    """Return AdamW's groups: matrices and vectors (no decay) of encoder and helper, heads."""
+    modules = [model.encoder] * ("encoder" in parts) + [helper] * (helper is not None)
+    encoder = [p for module in modules for p in module.parameters() if p.requires_grad]
     heads = [*model.sparse_linear.parameters(), *model.colbert_linear.parameters()]
+    heads *= "heads" in parts
     groups = [
         ([p for p in encoder if p.dim() > 1], config.learning_rate, config.weight_decay),
         ([p for p in encoder if p.dim() <= 1], config.learning_rate, 0.0),
@@ -126,7 +97,7 @@ class Trainer:
 
     model: M3Model
     config: TrainConfig
-    shards: Sequence[Shard]
+    phases: Sequence[Phase]
     work: str
     log_path: str
     on_step: Callable[[StepReport], None]
@@ -141,16 +112,15 @@ class Trainer:
             )
         prepare(self.model, self.config)
         self._encoder_trains = [p.requires_grad for p in self.model.encoder.parameters()]
-        phases = plan_phases(self.shards, self.config)
-        self._all_steps = sum(len(phase.batches) for phase in phases)
+        self._all_steps = sum(phase.steps for phase in self.phases)
         start_phase, start_step = self._load_position()
-        done = sum(len(phase.batches) for phase in phases[:start_phase]) + start_step
+        done = sum(phase.steps for phase in self.phases[:start_phase]) + start_step
         with self._open_log(done) as log:
-            for number, phase in enumerate(phases):
+            for number, phase in enumerate(self.phases):
                 if number >= start_phase:
                     first = start_step if number == start_phase else 0
                     self._run_phase(number, phase, first, done - first, log)
-                    done += len(phase.batches) - first
+                    done += phase.steps - first
 
     def _open_log(self, done: int) -> IO[str]:
         """Open the log behind its first `done` lines, one a step: later steps are run again."""
@@ -166,19 +136,20 @@ class Trainer:
     def _run_phase(self, number: int, phase: Phase, first: int, before: int, log: IO[str]) -> None:
         """Train a phase from its step `first`; `before` counts the steps of earlier phases."""
         self._set_trainable(phase)
-        groups = parameter_groups(self.model, self.config, heads_only=phase.heads_only)
+        task = task_of(self.model, phase)
+        groups = parameter_groups(self.model, phase.config, phase.parts, task.helper)
         rates = [group["lr"] for group in groups]
         optimizer = torch.optim.AdamW(groups, fused=True)
         if first:
             optimizer.load_state_dict(self._load("optimizer.pt"))
-        steps = len(phase.batches)
-        for step, (batch, tokens) in enumerate(self._texts(phase, first), first):
+        steps = phase.steps
+        for step, work in enumerate(self._texts(phase, task, first), first):
             started = time.monotonic()
             torch.manual_seed(self.config.seed * 1_000_003 + number * 500_009 + step)
-            factor = rate_factor(step, steps, self.config.warmup_share)
+            factor = rate_factor(step, steps, phase.config.warmup_share)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-            loss, norm = self._step(optimizer, batch, tokens)
+            loss, norm = self._step(optimizer, task, work, phase.config.batch_tokens)
             report = StepReport(
                 phase=phase.name,
                 step=step + 1,
@@ -186,7 +157,8 @@ class Trainer:
                 share=(before + step + 1) / self._all_steps,
                 loss=float(loss.total.detach()),
                 parts=loss.parts,
-                tokens=sum(len(row) for side in tokens for row in side),
+                tokens=work.size,
+                cut=work.cut,
                 seconds=time.monotonic() - started,
                 learning_rate=optimizer.param_groups[0]["lr"],
                 gradient_norm=norm,
@@ -201,23 +173,17 @@ class Trainer:
     def _step(
         self,
         optimizer: torch.optim.Optimizer,
-        batch: TextBatch,
-        tokens: tuple[TokenRows, TokenRows],
+        task: Task,
+        work: Work,
+        budget: int,
     ) -> tuple[Any, float]:
         optimizer.zero_grad(set_to_none=True)
-        loss = backward(
-            self.model,
-            batch,
-            tokens,
-            self.config.loss,
-            self.config.batch_tokens,
-            cached=self.config.gradient_cache,
-        )
+        loss = task.backward(work, budget)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
         if not math.isfinite(float(loss.total.detach()) + norm):
             path = os.path.join(self.work, "bad-batch.json")
-            storage.write_json(path, {"rows": batch.ids, "parts": loss.parts})
+            storage.write_json(path, {"rows": work.ids, "parts": loss.parts})
             raise TrainingError(
                 f"the loss is {float(loss.total.detach())} ({loss.parts}), its gradient's norm "
                 f"{norm}; its rows are in {path}; lower train.learning_rate or raise "
@@ -226,20 +192,17 @@ class Trainer:
         optimizer.step()
         return loss, norm
 
-    def _texts(
-        self, phase: Phase, first: int
-    ) -> Iterator[tuple[TextBatch, tuple[TokenRows, TokenRows]]]:
+    def _texts(self, phase: Phase, task: Task, first: int) -> Iterator[Work]:
         """Yield batches with their token ids, read and tokenized while the last one trains."""
-        reader = RowReader(self.shards)
+        reader = RowReader(phase.layout, phase.stage.data, self.config.seed)
 
-        def read(job: tuple[int, tuple[int, Batch]]) -> Any:
-            step, (epoch, batch) = job
-            generator = np.random.default_rng([self.config.seed, epoch, step])
-            texts = collate(reader.read(batch), self.config.negatives, generator)
-            return texts, tokenize_batch(self.model, texts)
+        def read(job: tuple[int, Batch]) -> Work:
+            step, batch = job
+            generator = np.random.default_rng([self.config.seed, batch.epoch, step])
+            return task.read(reader.read(batch), generator)
 
         try:
-            yield from prefetched(iter(list(enumerate(phase.batches))[first:]), read)
+            yield from prefetched(enumerate(phase.batches(first), first), read)
         finally:
             reader.close()
 
@@ -247,9 +210,9 @@ class Trainer:
         for parameter, trains in zip(
             self.model.encoder.parameters(), self._encoder_trains, strict=True
         ):
-            parameter.requires_grad_(trains and not phase.heads_only)
+            parameter.requires_grad_(trains and "encoder" in phase.parts)
         self.model.train()
-        if phase.heads_only:
+        if "encoder" not in phase.parts:
             self.model.encoder.eval()
 
     def _save(self, phase: int, step: int, optimizer: torch.optim.Optimizer | None) -> None:

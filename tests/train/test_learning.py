@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 
 from tests.builders import short_rows, write_training_shards
-from train.config import LossConfig, ModelConfig, TrainConfig
+from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
+from train.loss_config import LossConfig
 from train.model import M3Model, load
+from train.plan import plan_phases
 from train.scoring import all_scores
 from train.trainer import StepReport, Trainer
 
@@ -44,7 +46,8 @@ def test_training_lowers_every_loss_and_raises_retrieval(tiny_encoder: str, tmp_
     model = load(tiny_encoder, MODEL)
     before = hits(model)
     state, log = str(tmp_path / "state"), str(tmp_path / "reports" / "train.jsonl")
-    Trainer(model, config, shards, state, log, reports.append).run()
+    phases = plan_phases({"training": shards}, config)
+    Trainer(model, config, phases, state, log, reports.append).run()
     assert len(reports) == 40
     for name, first in reports[0].parts.items():
         assert reports[-1].parts[name] < 0.5 * first, name

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from train.config import LossConfig
+from train.loss_config import LossConfig
 from train.losses import distillation, false_negatives, info_nce, m3_loss
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.builders import training_rows
-from train.config import LossConfig, ModelConfig
+from train.config import ModelConfig
 from train.data import TextBatch, collate, text_key
+from train.loss_config import LossConfig
 from train.losses import false_negatives, m3_loss
 from train.model import M3Model, load
 from train.scoring import all_scores
