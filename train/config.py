@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from curation.errors import ConfigError, check_range, unknown_name
 from train.loss_config import LossConfig
-from train.stage_config import BatchingConfig, StageConfig, settings
+from train.stage_config import BatchingConfig, StageConfig, objective, settings
+
+MEMORIES = ("cache", "checkpoint", "plain")
+PRECISIONS = ("auto", "bf16", "fp32")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +61,15 @@ class TrainConfig:
     memory_gb: float = 0.0
     """What a process may use where batch_sizes or batch_tokens are left to it; 0: 80 % of what is
     free."""
-    gradient_cache: bool = True
-    """Encode sub-batches twice and keep only embeddings between: memory for one sub-batch. Off:
-    all activations of a batch are kept, a third less computing."""
+    memory: str = "cache"
+    """cache: sub-batches are encoded twice and only embeddings kept between; checkpoint: one graph,
+    activations computed again in the backward pass; plain: all activations of a batch are kept, a
+    third less computing. The result is the same."""
+    precision: str = "auto"
+    """The encoder's arithmetic: bf16, fp32, or auto (bf16 on a device that has it). Weights, scores
+    and losses are fp32."""
+    compile: bool = False
+    """Compile the encoder (torch.compile): pays off in long runs; needs a compiler."""
     negatives: int = 7
     """Hard negatives per query, of those mined."""
     learning_rate: float = 1e-5
@@ -85,6 +94,9 @@ class TrainConfig:
     """Steps between checkpoints from which a killed run goes on."""
 
     def __post_init__(self) -> None:
+        for name, choices in (("memory", MEMORIES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(unknown_name(f"train.{name}", getattr(self, name), choices))
         check_range("train.epochs", self.epochs, 0.0, 1e4)
         check_range("train.max_steps", self.max_steps, 0, 1e9)
         check_range("train.memory_gb", self.memory_gb, 0.0, 1e5)
@@ -111,7 +123,8 @@ class TrainConfig:
 
 def stage_settings(train: TrainConfig, stage: StageConfig) -> TrainConfig:
     """Return what holds in a stage: what it says, what the paper gives its kind, else `train`."""
-    return replace(train, stages=(), **settings(stage))
+    loss = objective(stage, train.loss)
+    return replace(train, stages=(), **settings(stage) | {"loss": loss})
 
 
 def _check_stage(train: TrainConfig, number: int, stage: StageConfig) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from curation.errors import ConfigError, check_range, unknown_name
@@ -101,7 +101,6 @@ _OVERRIDES = (
     "learning_rate",
     "head_learning_rate",
     "warmup_share",
-    "loss",
 )
 
 
@@ -109,6 +108,12 @@ def settings(stage: StageConfig) -> dict[str, Any]:
     """Return the `[train]` settings that a stage changes: its own, then those of its kind."""
     own = {name: getattr(stage, name) for name in _OVERRIDES}
     return KINDS[stage.kind].settings | {k: v for k, v in own.items() if v is not None}
+
+
+def objective(stage: StageConfig, loss: LossConfig) -> LossConfig:
+    """Return what a stage minimises: its own loss, and in pre-training the dense head alone."""
+    found = stage.loss or loss
+    return replace(found, heads=("dense",)) if stage.kind == "pretrain" else found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,27 +1,58 @@
-"""One optimisation step's gradients, with memory for one sub-batch of activations.
+"""One optimisation step's gradients: the same for any sub-batches and any number of processes.
 
-Texts are encoded in sub-batches of near-equal length. With gradient caching (three phases)
-1. all sub-batches are encoded without a graph, keeping only the embeddings;
-2. the loss of the whole batch gives the gradients of the embeddings;
-3. each sub-batch is encoded again, with the same dropout, and takes those gradients on.
-The result is the gradient of the whole batch, whatever the sub-batches.
+1. The processes agree which passage is which column (hashes), so each encodes its own queries and
+   the passages that no process before it has.
+2. Embeddings of passages go to all; each process takes the loss of its own queries against all
+   passages, in slices of queries, divided by the number of queries of all.
+3. Gradients of passages come back to the process that encoded them; each takes its own through the
+   encoder, and the gradients of the parameters are summed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from curation.errors import ConfigError
 from train.batching import Indices, token_batches
 from train.data import TextBatch
+from train.distributed import World
 from train.loss_config import LossConfig
-from train.losses import Loss, false_negatives, m3_loss
+from train.losses import Divisors, Loss, loss_parts, m3_loss
+from train.maxsim import MAX_ELEMENTS
 from train.model import M3Model
-from train.scoring import Embeddings, all_scores, concatenate
+from train.negatives import Columns, Share, columns, false_negatives, teaching
+from train.passes import Passes, TokenRows
+from train.ragged import Ragged, assemble, map_tensors
+from train.scoring import all_scores, dense_scores
 
-TokenRows = Sequence[Sequence[int]]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """How a step is computed: matters of memory and speed, not of its result."""
+
+    budget: int
+    """Tokens encoded at once, padding included."""
+    memory: str = "cache"
+    """cache, checkpoint or plain."""
+    dtype: str = "fp32"
+    """The encoder's precision, bf16 or fp32; scores and losses are always fp32."""
+    max_elements: int = MAX_ELEMENTS
+    """Elements of the largest intermediate of the loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoss:
+    """The loss of a batch over all processes, the same in each, with what a log wants to know."""
+
+    total: float
+    parts: dict[str, float]
+    counts: dict[str, int]
+    """queries, passages, masked (pairs that are no negatives), taught, untaught (queries)."""
 
 
 def tokenize_batch(model: M3Model, batch: TextBatch) -> tuple[list[list[int]], list[list[int]]]:
@@ -35,107 +66,171 @@ def backward(
     batch: TextBatch,
     tokens: tuple[TokenRows, TokenRows],
     config: LossConfig,
-    budget: int,
-    *,
-    cached: bool,
-) -> Loss:
-    """Accumulate the gradients of a batch's loss; `budget` is the tokens encoded at once."""
-    queries, passages = tokens
-    rows = [*queries, *passages]
-    groups = token_batches([len(row) for row in rows], budget)
-    if not cached or len(groups) == 1:
-        parts = [_encode(model, rows, group) for group in groups]
-        loss = batch_loss(parts, groups, len(queries), batch, config)
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        return loss
-    states = []
-    leaves = []
-    for group in groups:
-        states.append(_random_state())
-        with torch.no_grad():
-            leaves.append(_as_leaves(_encode(model, rows, group)))
-    loss = batch_loss(leaves, groups, len(queries), batch, config)
-    loss.total.backward()  # type: ignore[no-untyped-call]
-    for group, state, leaf in zip(groups, states, leaves, strict=True):
-        with _replayed(state):
-            part = _encode(model, rows, group)
-        _pass_on(part, leaf)
+    execution: Execution,
+) -> StepLoss:
+    """Accumulate the gradients of the loss of all processes' batches; every process calls it.
+
+    A process may have fewer queries than others, or none. The model is the bare one (no wrapper
+    that averages gradients). `tokens` are those of `tokenize_batch`.
+    """
+    world = World.current(model.device)
+    own = Share.of(batch)
+    shares = _shares(world, own) if config.cross_device else [own]
+    plan = columns(shares, world.rank if config.cross_device else 0)
+    rows = [*tokens[0], *(tokens[1][i] for i in plan.owned)]
+    groups = token_batches([len(row) for row in rows], execution.budget)
+    passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
+    with world.summed_gradients(model.parameters()):
+        texts = _in_order(passes.forward(), groups, model)
+        loss, gradients = _losses(world, texts, plan, batch, config, execution)
+        passes.backward(_of_groups(texts, gradients, groups))
     return loss
 
 
-def batch_loss(
-    parts: list[Embeddings],
-    groups: list[Indices],
-    queries: int,
+def _shares(world: World, own: Share) -> list[Share]:
+    return [Share.from_numbers(numbers) for numbers in world.gather_lists(own.to_numbers())]
+
+
+def _in_order(parts: list[Ragged], groups: list[Indices], model: M3Model) -> Ragged:
+    """Return the embeddings of the sub-batches as one, in the order of the texts."""
+    if not parts:
+        none = torch.zeros(0, 0, device=model.device)
+        counts = torch.zeros(0, dtype=torch.long, device=model.device)
+        return Ragged(none, none.view(-1), none, counts, counts, counts)
+    order = torch.as_tensor([i for group in groups for i in group.tolist()])
+    return assemble(parts, torch.argsort(order).tolist())
+
+
+def _of_groups(
+    texts: Ragged, gradients: Sequence[Tensor], groups: list[Indices]
+) -> Iterator[Sequence[Tensor]]:
+    """Yield the gradients of each sub-batch's dense vectors, weights and token vectors."""
+    sizes = ([1] * len(texts), texts.weight_counts.tolist(), texts.vector_counts.tolist())
+    pieces = [torch.split(g, size) for g, size in zip(gradients, sizes, strict=True)]
+    for group in groups:
+        yield [torch.cat([piece[i] for i in group.tolist()]) for piece in pieces]
+
+
+def _losses(
+    world: World,
+    texts: Ragged,
+    plan: Columns,
     batch: TextBatch,
     config: LossConfig,
-) -> Loss:
-    """Return the loss of a batch from the embeddings of its sub-batches, in any order."""
-    order = torch.as_tensor([i for group in groups for i in group.tolist()])
-    inverse = torch.argsort(order)
-    everything = concatenate(parts)
-    embedded_queries = _trimmed(everything.select(inverse[:queries].to(everything.ids.device)))
-    embedded_passages = everything.select(inverse[queries:].to(everything.ids.device))
-    device = everything.ids.device
-    targets = torch.tensor(batch.targets, device=device)
-    width = max(map(len, batch.positive_keys))
-    keys = [row + [-1] * (width - len(row)) for row in batch.positive_keys]
-    excluded = false_negatives(
-        torch.tensor(batch.passage_keys, device=device), torch.tensor(keys, device=device), targets
+    execution: Execution,
+) -> tuple[StepLoss, list[Tensor]]:
+    """Return the loss, and the gradients of the embeddings that this process encoded."""
+    split = len(batch.queries)
+    everything, boundaries = texts.texts(split, len(texts)), None
+    if config.cross_device:
+        everything, boundaries = world.spread(everything)
+    queries, passages = (map_tensors(side, _leaf) for side in (texts.texts(0, split), everything))
+    divisors = _divisors(world, plan, config)
+    with torch.autocast(world.device.type, enabled=False):
+        losses = list(_slices(queries, passages, plan, batch, config, divisors, execution))
+    gradients = [_gradient(t) for t in passages.tensors()]
+    if boundaries is not None:
+        gradients = world.collect(gradients, boundaries)
+    both = zip(queries.tensors(), gradients, strict=True)
+    return _summed(world, losses, plan, batch, config), [
+        torch.cat([_gradient(q).reshape(len(q), *g.shape[1:]), g]) for q, g in both
+    ]
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_()
+
+
+def _gradient(leaf: Tensor) -> Tensor:
+    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+
+
+def _divisors(world: World, plan: Columns, config: LossConfig) -> Divisors:
+    """Return what sums are divided by: with local negatives, so that local means are averaged."""
+    if config.cross_device:
+        return Divisors(plan.queries, plan.taught)
+    ranks = world.sum([float(plan.queries > 0)])[0]
+    return Divisors(plan.queries * ranks, plan.taught * ranks)
+
+
+def _slices(
+    queries: Ragged,
+    passages: Ragged,
+    plan: Columns,
+    batch: TextBatch,
+    config: LossConfig,
+    divisors: Divisors,
+    execution: Execution,
+) -> Iterator[Loss]:
+    """Yield the loss of slices of the queries, each taken back to the embeddings at once."""
+    device = queries.dense.device
+    targets = torch.tensor([plan.column_of[i] for i in batch.targets], device=device)
+    excluded = false_negatives(plan.keys, plan.known, targets.tolist())
+    taught = teaching(batch, plan.column_of) if config.teacher != "none" else None
+    for rows in _query_slices(queries, len(passages), execution.max_elements):
+        some = queries.texts(rows.start, rows.stop)
+        loss = m3_loss(
+            all_scores(some, passages, config.heads),
+            targets[rows],
+            config,
+            excluded[rows].to(device),
+            prefixes=[dense_scores(some, passages, _width(some, w)) for w in config.matryoshka],
+            teaching=taught.slice(rows).to(device) if taught else None,
+            divisors=divisors,
+        )
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        yield loss
+
+
+def _width(texts: Ragged, width: int) -> int:
+    if width > texts.dense.shape[1]:
+        raise ConfigError(
+            f"train.loss.matryoshka: {width} is wider than the encoder's {texts.dense.shape[1]}"
+        )
+    return width
+
+
+def _query_slices(queries: Ragged, passages: int, max_elements: int) -> Iterator[slice]:
+    """Yield slices of queries with at most `max_elements` (token, passage) pairs, or one query.
+
+    So many positions the multi-vector score keeps, and at most so many elements a sparse matrix
+    has: (P, U) with U distinct tokens.
+    """
+    limit = max_elements // max(1, passages)
+    first = size = 0
+    for number, count in enumerate(queries.weight_counts.maximum(queries.vector_counts).tolist()):
+        if number > first and size + max(1, count) > limit:
+            yield slice(first, number)
+            first, size = number, 0
+        size += max(1, count)
+    if first < len(queries):
+        yield slice(first, len(queries))
+
+
+def _summed(
+    world: World, losses: list[Loss], plan: Columns, batch: TextBatch, config: LossConfig
+) -> StepLoss:
+    """Return the sums over slices and processes; a process without queries has no parts."""
+    parts: Counter[str] = Counter()
+    for loss in losses:
+        parts.update(loss.parts)
+    names = loss_parts(config)
+    taught = Share.of(batch).taught if config.teacher != "none" else 0
+    untaught = len(batch.queries) - taught if config.teacher != "none" else 0
+    own = [
+        len(batch.queries),
+        len(plan.owned),
+        sum(loss.masked for loss in losses),
+        taught,
+        untaught,
+    ]
+    total = sum(float(loss.total.detach()) for loss in losses)
+    found = world.sum([total, *(parts[name] for name in names), *own])
+    counts = zip(
+        ("queries", "passages", "masked", "taught", "untaught"), found[-len(own) :], strict=True
     )
-    return m3_loss(all_scores(embedded_queries, embedded_passages), targets, config, excluded)
-
-
-def _trimmed(part: Embeddings) -> Embeddings:
-    """Cut the padding that queries have from being joined with passages."""
-    length = int(part.mask.sum(1).max()) + 1
-    return Embeddings(
-        part.dense,
-        part.weights[:, :length],
-        part.vectors[:, :length],
-        part.ids[:, :length],
-        part.mask[:, :length],
+    return StepLoss(
+        found[0],
+        dict(zip(names, found[1 : 1 + len(names)], strict=True)),
+        {name: int(count) for name, count in counts},
     )
-
-
-def _encode(model: M3Model, rows: TokenRows, group: Indices) -> Embeddings:
-    ids, mask = model.pad([rows[i] for i in group.tolist()])
-    embeddings: Embeddings = model(ids, mask)
-    return embeddings
-
-
-def _as_leaves(part: Embeddings) -> Embeddings:
-    dense, weights, vectors = (t.detach().requires_grad_() for t in part.tensors())
-    return Embeddings(dense, weights, vectors, part.ids, part.mask)
-
-
-def _pass_on(part: Embeddings, leaf: Embeddings) -> None:
-    """Send the gradients that the leaves received into the graph of the same texts."""
-    pairs = zip(part.tensors(), leaf.tensors(), strict=True)
-    connected = [(t, cached.grad) for t, cached in pairs if t.requires_grad]
-    torch.autograd.backward([t for t, _ in connected], [gradient for _, gradient in connected])
-
-
-def _random_state() -> tuple[Tensor, list[Tensor]]:
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return torch.get_rng_state(), devices
-
-
-class _replayed:  # noqa: N801 - reads as a statement: with _replayed(state)
-    """Run a block with an earlier state of the random generators, then go on as before."""
-
-    def __init__(self, state: tuple[Tensor, list[Tensor]]) -> None:
-        self._state = state
-
-    def __enter__(self) -> None:
-        self._after = _random_state()
-        _restore(self._state)
-
-    def __exit__(self, *_: object) -> None:
-        _restore(self._after)
-
-
-def _restore(state: tuple[Tensor, list[Tensor]]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1]:
-        torch.cuda.set_rng_state_all(state[1])

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
+from train.config import TrainConfig
 from train.data import TextBatch, collate
-from train.losses import Loss
 from train.model import M3Model
+from train.passes import TokenRows
 from train.plan import Phase
-from train.step import TokenRows, backward
+from train.precision import resolve_precision
+from train.step import Execution, StepLoss, backward
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Task(Protocol):
     def read(self, rows: Sequence[dict[str, Any]], generator: np.random.Generator) -> Work:
         """Return the texts of rows; called in another thread than `backward`."""
 
-    def backward(self, work: Work, budget: int) -> Loss:
+    def backward(self, work: Work, budget: int) -> StepLoss:
         """Accumulate gradients, encoding `budget` tokens at once."""
 
 
@@ -61,7 +63,9 @@ class Retrieval:
     def read(self, rows: Sequence[dict[str, Any]], generator: np.random.Generator) -> Work:
         """Return the texts of training rows or pairs."""
         found = [_as_training(row) for row in rows]
-        batch = collate(found, self.phase.config.negatives, generator)
+        loss = self.phase.config.loss
+        teacher = loss.teacher_columns if loss.teacher != "none" else ""
+        batch = collate(found, self.phase.config.negatives, generator, teacher)
         own, stage = self.model.config, self.phase.stage
         queries, cut = tokenized(
             self.model,
@@ -79,13 +83,18 @@ class Retrieval:
         )
         return Work(batch.ids, (queries, passages), batch, cut=cut + cut_passages)
 
-    def backward(self, work: Work, budget: int) -> Loss:
+    def backward(self, work: Work, budget: int) -> StepLoss:
         """Accumulate the gradients of the loss of the batch."""
         assert work.batch is not None
-        config = self.phase.config
         tokens = (work.tokens[0], work.tokens[1])
-        cached = config.gradient_cache
-        return backward(self.model, work.batch, tokens, config.loss, budget, cached=cached)
+        execution = execution_of(self.model, self.phase.config, budget)
+        return backward(self.model, work.batch, tokens, self.phase.config.loss, execution)
+
+
+def execution_of(model: M3Model, config: TrainConfig, budget: int) -> Execution:
+    """Return how a step is computed on the model's device."""
+    dtype = resolve_precision(config.precision, model.device)
+    return Execution(budget=budget, memory=config.memory, dtype=dtype)
 
 
 def _as_training(row: dict[str, Any]) -> dict[str, Any]:

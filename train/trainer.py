@@ -25,7 +25,9 @@ from train.config import TrainConfig
 from train.data import prefetched
 from train.model import M3Model
 from train.plan import Phase
+from train.precision import compile_encoder
 from train.rows import RowReader
+from train.step import StepLoss
 from train.tasks import Task, Work, task_of
 
 
@@ -111,6 +113,8 @@ class Trainer:
                 "training on several processes is not implemented; run without torchrun"
             )
         prepare(self.model, self.config)
+        if self.config.compile:
+            compile_encoder(self.model)
         self._encoder_trains = [p.requires_grad for p in self.model.encoder.parameters()]
         self._all_steps = sum(phase.steps for phase in self.phases)
         start_phase, start_step = self._load_position()
@@ -155,7 +159,7 @@ class Trainer:
                 step=step + 1,
                 steps=steps,
                 share=(before + step + 1) / self._all_steps,
-                loss=float(loss.total.detach()),
+                loss=loss.total,
                 parts=loss.parts,
                 tokens=work.size,
                 cut=work.cut,
@@ -176,16 +180,16 @@ class Trainer:
         task: Task,
         work: Work,
         budget: int,
-    ) -> tuple[Any, float]:
+    ) -> tuple[StepLoss, float]:
         optimizer.zero_grad(set_to_none=True)
         loss = task.backward(work, budget)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
-        if not math.isfinite(float(loss.total.detach()) + norm):
+        if not math.isfinite(loss.total + norm):
             path = os.path.join(self.work, "bad-batch.json")
             storage.write_json(path, {"rows": work.ids, "parts": loss.parts})
             raise TrainingError(
-                f"the loss is {float(loss.total.detach())} ({loss.parts}), its gradient's norm "
+                f"the loss is {loss.total} ({loss.parts}), its gradient's norm "
                 f"{norm}; its rows are in {path}; lower train.learning_rate or raise "
                 "train.loss.temperature"
             )

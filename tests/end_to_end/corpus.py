@@ -189,7 +189,7 @@ part_mb = 0.02
 [train]
 epochs = 1.0
 max_steps = 4
-gradient_cache = false
+memory = "plain"
 batch_sizes = [8, 4, 4, 4, 4, 4, 4, 4, 4]
 batch_tokens = 2048
 negatives = 2

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import InputError
 from train.data import collate, prefetched, shards_of, text_key
-from train.losses import false_negatives
+from train.negatives import Share, columns, false_negatives
 from train.streams import Shard
 
 
@@ -49,7 +48,8 @@ def test_collate_lists_each_text_once() -> None:
     assert found.passages == ["A", "B", "C", "D"]
     assert found.targets == [0, 1, 1]
     assert found.passage_keys == [text_key(t) for t in "ABCD"]
-    assert found.positive_keys == [[text_key("A")], [text_key("B")], [text_key("B")]]
+    known = [{text_key(t) for t in pair} for pair in ("aA", "bB", "cB")]
+    assert [set(keys) for keys in found.positive_keys] == known
 
 
 @pytest.mark.parametrize(("negatives", "expected"), [(0, "P"), (2, "PXY"), (9, "PXYZ")])
@@ -61,20 +61,22 @@ def test_collate_takes_the_first_negatives(negatives: int, expected: str) -> Non
 
 def test_collate_draws_one_of_the_positives() -> None:
     """Equal generators draw alike, and every positive is drawn by and by."""
-    rows = [row("a", ["P", "Q", "R"])] * 3
+    rows = [row(name, ["P", "Q", "R"]) for name in "abc"]
     drawn = [collate(rows, 0, np.random.default_rng(seed)) for seed in range(20)]
     again = [collate(rows, 0, np.random.default_rng(seed)) for seed in range(20)]
     assert [b.passages for b in drawn] == [b.passages for b in again]
     assert {b.passages[b.targets[0]] for b in drawn} == {"P", "Q", "R"}
+    for seed in range(20):  # as the batch has no part in it, processes draw as one would
+        single = collate(rows[1:2], 0, np.random.default_rng(seed))
+        assert single.passages[0] == drawn[seed].passages[drawn[seed].targets[1]]
 
 
 def test_rows_of_one_query_know_each_others_positives() -> None:
     """Their answers are masked for one another, for other queries they stay negatives."""
     rows = [row("Who?", ["P"], ["N"]), row("WHO?", ["Q"]), row("other", ["R"])]
     found = collate(rows, 1, np.random.default_rng(0))
-    width = max(map(len, found.positive_keys))
-    keys = torch.tensor([k + [-1] * (width - len(k)) for k in found.positive_keys])
-    mask = false_negatives(torch.tensor(found.passage_keys), keys, torch.tensor(found.targets))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
     assert found.passages == ["P", "N", "Q", "R"]
     assert mask.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
 
