@@ -44,8 +44,8 @@ class Guard:
         if self.spike_factor and loss > self.spike_factor * median:
             self._stop(
                 f"the loss is {loss:.4g}, {loss / median:.1f} times the median {median:.4g} of the "
-                f"last {len(self.losses)} steps; its rows are in {self.path}: look at them; {_CURES}; "
-                "or go on over it with train.spike_factor = 0",
+                f"last {len(self.losses)} steps; its rows are in {self.path}: look at them; "
+                f"{_CURES}; or go on over it with train.spike_factor = 0",
                 {"loss": loss, "parts": parts, "gradient_norm": norm, "median": median},
                 rows,
             )

@@ -37,7 +37,8 @@ class Trainer:
         """Train all phases from the last saved state, if there is one.
 
         Raises `Stopped` where `hooks.should_stop` said so, `TrainingError` for a loss that is no
-        number or a spike, `InputError` for a damaged state, `OutputError` where none can be written.
+        number or a spike, `InputError` for a damaged state, `OutputError` where one cannot be
+        written.
         """
         prepare(self.model, self.config)
         unfrozen = trainable(self.model)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 Scores = dict[str, dict[str, float]]
 """Of each way to retrieve (dense, sparse …) the mean of each measure."""
 
+MODES = ("dense", "sparse", "multi-vector", "dense+sparse", "all")
+"""How documents are retrieved (paper, section 4.1), in the order of tables."""
 MEASURE = "nDCG@10"
 
 

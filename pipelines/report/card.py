@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curation import manifest, storage
@@ -140,6 +140,7 @@ def _config(name: str, pattern: str, *, is_default: bool = False) -> list[str]:
 
 
 def markdown_list(key: str, values: list[str]) -> list[str]:
+    """Return the lines of a list in a YAML header; none where it is empty."""
     return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)] if values else []
 
 
@@ -156,10 +157,11 @@ def _size_category(rows: int) -> str:
     return f"{_STEPS[step - 1]}<n<{_STEPS[step]}" if step < len(_STEPS) else f"n>{_STEPS[-1]}"
 
 
-def markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table, the first column text, the others numbers; nothing where there is no row."""
     if not rows:
         return ""
-    lines = [columns, ("---", *("---:" for _ in columns[1:])), *rows]
+    lines = [columns, ["---", *("---:" for _ in columns[1:])], *rows]
     return "\n".join("| " + " | ".join(map(plain, line)) + " |" for line in lines)
 
 

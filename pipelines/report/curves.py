@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 _WIDTH, _HEIGHT = 200, 60
 POINTS = 100
@@ -16,7 +17,7 @@ def thinned(values: Sequence[float], points: int = POINTS) -> list[float]:
     if len(values) <= points:
         return list(values)
     edges = [i * len(values) // points for i in range(points + 1)]
-    spans = (values[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    spans = (values[a:b] for a, b in pairwise(edges))
     return [sum(span) / len(span) for span in spans]
 
 

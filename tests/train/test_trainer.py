@@ -15,20 +15,24 @@ import torch
 
 from curation.errors import InputError, TrainingError
 from tests.builders import short_rows, write_training_shards
-from train.batching import Shard
 from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
+from train.log import Line
 from train.loss_config import LossConfig
 from train.model import M3Model, weights_digest
-from train.trainer import StepReport, Trainer, plan_phases
+from train.phase_run import Hooks
+from train.plan import plan_phases
+from train.stage_config import StageConfig
+from train.streams import Shard
+from train.trainer import Trainer
 
 torch.set_num_threads(1)
 
 MODEL = ModelConfig(max_query_tokens=64, max_passage_tokens=64, pooling="mean")
 CONFIG = TrainConfig(  # 12 rows in batches of 4: 3 steps of the heads, then 6 of all
     epochs=2,
-    head_warmup_epochs=1,
+    stages=(StageConfig(kind="warmup", epochs=1), StageConfig(kind="finetune")),
     batch_sizes=(4,) * 9,
     batch_tokens=200,
     negatives=1,
@@ -55,13 +59,16 @@ def train(
     shards: list[Shard],
     folder: Path,
     config: TrainConfig = CONFIG,
-    on_step: Callable[[StepReport], None] = lambda _: None,
+    on_step: Callable[[Line], None] = lambda _: None,
     change: Callable[[M3Model], object] = lambda _: None,
 ) -> M3Model:
     """Run a trainer on a fresh model; the state stays in `folder`."""
     model = load(encoder, MODEL, config.seed)
     change(model)
-    Trainer(model, config, shards, str(folder / "state"), log_of(folder), on_step).run()
+    phases = plan_phases({"training": shards}, config)
+    Trainer(
+        model, config, phases, str(folder / "state"), log_of(folder), Hooks(on_line=on_step)
+    ).run()
     return model
 
 
@@ -75,10 +82,10 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-def stop_after(steps: int) -> Callable[[StepReport], None]:
-    seen: list[StepReport] = []
+def stop_after(steps: int) -> Callable[[Line], None]:
+    seen: list[Line] = []
 
-    def on_step(report: StepReport) -> None:
+    def on_step(report: Line) -> None:
         seen.append(report)
         if len(seen) == steps:
             raise Stopped
@@ -146,8 +153,8 @@ def test_log_tells_phase_rate_and_losses(whole: tuple[str, list[dict[str, Any]]]
     """Every step has its place, its total and parts, the tokens, and the rate in force."""
     lines = whole[1]
     assert [(line["phase"], line["step"], line["steps"]) for line in lines] == [
-        *(("heads", n, 3) for n in (1, 2, 3)),
-        *(("unified", n, 6) for n in range(1, 7)),
+        *(("warmup", n, 3) for n in (1, 2, 3)),
+        *(("finetune", n, 6) for n in range(1, 7)),
     ]
     rates = [1e-2, 1e-2 * 2 / 3, 1e-2 / 3, *(1e-3 * f for f in (0.5, 1, 0.8, 0.6, 0.4, 0.2))]
     assert [line["learning_rate"] for line in lines] == pytest.approx(rates)
@@ -173,7 +180,7 @@ def digest(tiny_encoder: str, shards: list[Shard], tmp_path_factory: pytest.Temp
 CHANGES: dict[str, dict[str, Any]] = {
     "epochs": {"epochs": 0.4},
     "max_steps": {"max_steps": 1},
-    "head_warmup_epochs": {"head_warmup_epochs": 0.4},
+    "stages": {"stages": (StageConfig(kind="finetune"),)},
     "batch_sizes": {"batch_sizes": (3, *(4,) * 8)},
     "negatives": {"negatives": 2},
     "learning_rate": {"learning_rate": 2e-3},
@@ -234,7 +241,7 @@ def test_memory_options_do_not_change_the_loss(
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_heads_phase_leaves_the_encoder_alone(
+def test_warmup_leaves_the_encoder_alone(
     tiny_encoder: str, shards: list[Shard], tmp_path: Path
 ) -> None:
     """Both heads move, no weight of the encoder does, and dropout is off."""
@@ -259,7 +266,7 @@ def test_heads_phase_leaves_the_encoder_alone(
 def test_frozen_parts_do_not_move(
     tiny_encoder: str, shards: list[Shard], tmp_path: Path, part: str, prefix: str
 ) -> None:
-    """Exactly the named part keeps its weights, also after the heads' phase."""
+    """Exactly the named part keeps its weights, also after the warm-up."""
     fresh = load(tiny_encoder, MODEL)
     model = train(tiny_encoder, shards, tmp_path, replace(CONFIG, freeze=(part,)))
     for (name, a), b in zip(
@@ -293,15 +300,21 @@ def test_not_a_number_stops_the_run(
     model = load(tiny_encoder, MODEL)
     change(model)
     before = weights_digest(model)
+    phases = plan_phases({"training": shards}, CONFIG)
     trainer = Trainer(
-        model, CONFIG, shards, str(tmp_path / "state"), log_of(tmp_path), stop_after(1)
+        model,
+        CONFIG,
+        phases,
+        str(tmp_path / "state"),
+        log_of(tmp_path),
+        Hooks(on_line=stop_after(1)),
     )
     with pytest.raises(TrainingError, match=message) as caught:
         trainer.run()
     bad = tmp_path / "state" / "bad-batch.json"
     assert str(bad) in str(caught.value)
     assert "lower train.learning_rate or raise train.loss.temperature" in str(caught.value)
-    planned = plan_phases(shards, CONFIG)[0].batches[0][1].rows.tolist()
+    planned = next(phases[0].batches()).rows.tolist()
     assert json.loads(bad.read_text())["rows"] == [f"row-{i:03d}" for i in planned]
     assert weights_digest(model) == before
     assert os.listdir(tmp_path / "state") == ["bad-batch.json"]
