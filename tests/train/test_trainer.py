@@ -313,7 +313,7 @@ def test_not_a_number_stops_the_run(
         trainer.run()
     bad = tmp_path / "state" / "bad-batch.json"
     assert str(bad) in str(caught.value)
-    assert "lower train.learning_rate or raise train.loss.temperature" in str(caught.value)
+    assert "lower train.learning_rate or train.max_gradient_norm" in str(caught.value)
     planned = next(phases[0].batches()).rows.tolist()
     assert json.loads(bad.read_text())["rows"] == [f"row-{i:03d}" for i in planned]
     assert weights_digest(model) == before
@@ -329,4 +329,4 @@ def test_damaged_state_is_refused(tiny_encoder: str, shards: list[Shard], tmp_pa
     with pytest.raises(InputError) as caught:
         train(tiny_encoder, shards, tmp_path)
     assert str(caught.value).startswith(f"{path} is damaged (")
-    assert str(caught.value).endswith(f"; remove {tmp_path / 'state'}")
+    assert str(caught.value).endswith(f"; remove {tmp_path / 'state'} to begin again")
