@@ -28,7 +28,8 @@ from train.plan import Phase
 from train.precision import compile_encoder
 from train.rows import RowReader
 from train.step import StepLoss
-from train.tasks import Task, Work, task_of
+from train.tasks import Task, task_of
+from train.work import Work
 
 
 @dataclass(frozen=True, slots=True)

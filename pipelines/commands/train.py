@@ -93,7 +93,7 @@ def run(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> None:
     if stage.is_up_to_date():
         return
     from mining.encode import best_device
-    from train.model import load
+    from train.checkpoint import load
     from train.trainer import Trainer
 
     stage.begin()
@@ -145,8 +145,10 @@ class Meter:
 
 def publish(stage: Stage, model: Any) -> None:
     """Write the checkpoint, then its manifest."""
+    from train.checkpoint import save
+
     directory = stage.directory("model")
-    model.save(directory)
+    save(model, directory)
     parts = []
     folders = [directory, *storage.list_folders(directory)]
     for path in [path for folder in folders for path in storage.list_files(folder)]:

@@ -13,8 +13,8 @@ import torch.distributed as dist
 import transformers.models.xlm_roberta.modeling_xlm_roberta  # noqa: F401 - once, not per process
 
 from tests.train.steps import gradients_of, set_dropout
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import load
 from train.step import backward, tokenize_batch
 
 CONFIG = ModelConfig(max_query_tokens=64, max_passage_tokens=256)

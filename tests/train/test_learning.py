@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from tests.builders import short_rows, write_training_shards
+from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
 from train.loss_config import LossConfig
-from train.model import M3Model, load
+from train.model import M3Model
 from train.plan import plan_phases
 from train.scoring import all_scores
 from train.trainer import StepReport, Trainer

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import ConfigError
+from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
-from train.model import load
 from train.trainer import Trainer, parameter_groups, prepare, rate_factor
 
 MODEL = ModelConfig(max_query_tokens=64, max_passage_tokens=64)

@@ -18,11 +18,12 @@ from tests.train.steps import (
     rows_of_questions,
     run_step,
 )
+from train.checkpoint import load
 from train.config import ModelConfig
 from train.data import TextBatch, text_key
 from train.loss_config import LossConfig
 from train.losses import m3_loss
-from train.model import M3Model, load
+from train.model import M3Model
 from train.negatives import Share, columns, false_negatives
 from train.scoring import all_scores, multi_vector_scores
 from train.step import Execution, backward, tokenize_batch

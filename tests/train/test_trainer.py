@@ -15,10 +15,11 @@ import torch
 
 from curation.errors import InputError, TrainingError
 from tests.builders import short_rows, write_training_shards
+from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
 from train.loss_config import LossConfig
-from train.model import M3Model, load, weights_digest
+from train.model import M3Model, weights_digest
 from train.plan import plan_phases
 from train.stage_config import StageConfig
 from train.streams import Shard
