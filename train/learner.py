@@ -21,7 +21,8 @@ from train.optimizer import parameter_groups
 from train.plan import Phase
 from train.rows import RowReader
 from train.schedule import rate_factor
-from train.tasks import Task, Work, task_of
+from train.tasks import Task, task_of
+from train.work import Work
 
 
 @dataclass(slots=True)

@@ -10,32 +10,13 @@ import numpy as np
 from torch import nn
 
 from train.config import TrainConfig
-from train.data import TextBatch, collate
+from train.data import collate
 from train.model import M3Model
-from train.passes import TokenRows
 from train.plan import Phase
 from train.precision import resolve_precision
+from train.retromae import AutoEncoding
 from train.step import Execution, StepLoss, backward
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The texts of a step as token ids."""
-
-    ids: list[str]
-    """The rows."""
-    tokens: Sequence[TokenRows]
-    batch: TextBatch | None = None
-    """Of queries and passages: which belong together."""
-    seeds: Sequence[int] = ()
-    """Of documents: what their masks follow from."""
-    cut: int = 0
-    """Texts that were longer than the limit."""
-
-    @property
-    def size(self) -> int:
-        """The number of tokens."""
-        return sum(len(row) for side in self.tokens for row in side)
+from train.work import Work, tokenized
 
 
 class Task(Protocol):
@@ -105,18 +86,6 @@ def _as_training(row: dict[str, Any]) -> dict[str, Any]:
     return row | lists | {"positive_ids": [row["document_id"]], "negative_ids": []}
 
 
-def tokenized(
-    model: M3Model, texts: Sequence[str], prompt: str, limit: int, own_limit: int
-) -> tuple[list[list[int]], int]:
-    """Return token ids cut to the lower limit (0: none of the stage's own), and how many were."""
-    if not texts:
-        return [], 0
-    length = min(limit, own_limit or limit)
-    encoded = model.tokenizer([prompt + text for text in texts], truncation=True, max_length=length)
-    ids: list[list[int]] = encoded["input_ids"]
-    return ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-
-
 def task_of(model: M3Model, phase: Phase) -> Task:
     """Return how a phase trains."""
-    return Retrieval(model, phase)
+    return AutoEncoding(model, phase) if phase.stage.kind == "retromae" else Retrieval(model, phase)

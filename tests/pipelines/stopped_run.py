@@ -7,7 +7,7 @@ import sys
 from pipelines import cli
 from train.learner import Learner
 from train.log import StepReport
-from train.tasks import Work
+from train.work import Work
 
 LEARN = Learner.learn
 
