@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from curation.errors import ConfigError, check_range, unknown_name
 from train.loss_config import LossConfig
+from train.schedule import SCHEDULES
 from train.stage_config import BatchingConfig, StageConfig, objective, settings
+from train.watch import MODES
 
 MEMORIES = ("cache", "checkpoint", "plain")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -54,6 +56,15 @@ class ModelConfig:
             )
 
 
+_CHOICES = {
+    "memory": MEMORIES,
+    "precision": PRECISIONS,
+    "schedule": SCHEDULES,
+    "keep": ("last", "best"),
+    "keep_by": MODES,
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """The `[train]` table."""
@@ -91,7 +102,9 @@ class TrainConfig:
     head_learning_rate: float = 1e-3
     """Peak rate of the sparse and multi-vector heads, which start from random weights."""
     warmup_share: float = 0.1
-    """Share of the steps in which the rate rises from 0; then it falls linearly to 0."""
+    """Share of the steps in which the rate rises from 0."""
+    schedule: str = "linear"
+    """The rate after that: linear or cosine, down to 0, or constant."""
     weight_decay: float = 0.01
     """AdamW's decay, on matrices only."""
     max_gradient_norm: float = 1.0
@@ -106,9 +119,26 @@ class TrainConfig:
     """Decides head initialisation, order of batches and dropout."""
     save_steps: int = 100
     """Steps between checkpoints from which a killed run goes on."""
+    spike_factor: float = 0.0
+    """Stop where the loss is so many times the median of the last 50, the batch written down; 0:
+    never."""
+    evaluate_steps: int = 0
+    """Steps between evaluations on held-out queries, of the first of evaluation.sets; 0: none."""
+    evaluate_queries: int = 100
+    """Held-out queries of an evaluation, at most."""
+    evaluate_passages: int = 500
+    """Passages that they search, at most; those that are judged always."""
+    keep: str = "last"
+    """The weights that a stage ends with: last, or the best of its evaluations."""
+    keep_by: str = "all"
+    """Whose nDCG@10 says what is best: dense, sparse, multi-vector, dense+sparse or all."""
+    patience: int = 0
+    """Evaluations without a gain after which a stage ends; 0: it runs to its end."""
+    tensorboard: bool = False
+    """Write reports/tensorboard, too."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("memory", MEMORIES), ("precision", PRECISIONS)):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(unknown_name(f"train.{name}", getattr(self, name), choices))
         check_range("train.epochs", self.epochs, 0.0, 1e4)
@@ -126,6 +156,7 @@ class TrainConfig:
             check_range("train.dropout", self.dropout, 0.0, 0.99)
         check_range("train.seed", self.seed, 0, 1 << 32)
         check_range("train.save_steps", self.save_steps, 1, 1e9)
+        _check_watching(self)
         if self.batch_sizes and (len(self.batch_sizes) != 9 or min(self.batch_sizes) < 1):
             raise ConfigError(
                 f"train.batch_sizes = {self.batch_sizes!r} needs nine positive numbers, one for "
@@ -147,3 +178,15 @@ def _check_stage(train: TrainConfig, number: int, stage: StageConfig) -> None:
         stage_settings(train, stage)
     except ConfigError as error:
         raise ConfigError(f"train.stages.{number}: {error}") from error
+
+
+def _check_watching(train: TrainConfig) -> None:
+    if train.spike_factor:
+        check_range("train.spike_factor", train.spike_factor, 1.1, 1e6)
+    check_range("train.evaluate_steps", train.evaluate_steps, 0, 1e9)
+    check_range("train.evaluate_queries", train.evaluate_queries, 1, 1e6)
+    check_range("train.evaluate_passages", train.evaluate_passages, 1, 1e7)
+    check_range("train.patience", train.patience, 0, 1e6)
+    if not train.evaluate_steps and (train.keep == "best" or train.patience):
+        what = "train.keep = 'best'" if train.keep == "best" else "train.patience"
+        raise ConfigError(f"{what} needs evaluations: set train.evaluate_steps")

@@ -52,7 +52,8 @@ class StepLoss:
     total: float
     parts: dict[str, float]
     counts: dict[str, int]
-    """queries, passages, masked (pairs that are no negatives), taught, untaught (queries)."""
+    """queries, passages, masked (pairs that are no negatives), taught, untaught (queries), and
+    weightless (texts without a sparse weight)."""
 
 
 def tokenize_batch(model: M3Model, batch: TextBatch) -> tuple[list[list[int]], list[list[int]]]:
@@ -132,7 +133,8 @@ def _losses(
     if boundaries is not None:
         gradients = world.collect(gradients, boundaries)
     both = zip(queries.tensors(), gradients, strict=True)
-    return _summed(world, losses, plan, batch, config), [
+    weightless = _weightless(texts) if "sparse" in config.heads else 0
+    return _summed(world, losses, plan, batch, config, weightless), [
         torch.cat([_gradient(q).reshape(len(q), *g.shape[1:]), g]) for q, g in both
     ]
 
@@ -207,8 +209,19 @@ def _query_slices(queries: Ragged, passages: int, max_elements: int) -> Iterator
         yield slice(first, len(queries))
 
 
+def _weightless(texts: Ragged) -> int:
+    """Return how many texts have no sparse weight above 0."""
+    owners = torch.repeat_interleave(texts.weight_counts)
+    return len(texts) - len(owners[texts.weights > 0].unique())
+
+
 def _summed(
-    world: World, losses: list[Loss], plan: Columns, batch: TextBatch, config: LossConfig
+    world: World,
+    losses: list[Loss],
+    plan: Columns,
+    batch: TextBatch,
+    config: LossConfig,
+    weightless: int,
 ) -> StepLoss:
     """Return the sums over slices and processes; a process without queries has no parts."""
     parts: Counter[str] = Counter()
@@ -223,11 +236,14 @@ def _summed(
         sum(loss.masked for loss in losses),
         taught,
         untaught,
+        weightless,
     ]
     total = sum(float(loss.total.detach()) for loss in losses)
     found = world.sum([total, *(parts[name] for name in names), *own])
     counts = zip(
-        ("queries", "passages", "masked", "taught", "untaught"), found[-len(own) :], strict=True
+        ("queries", "passages", "masked", "taught", "untaught", "weightless"),
+        found[-len(own) :],
+        strict=True,
     )
     return StepLoss(
         found[0],

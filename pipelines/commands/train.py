@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import time
+import os
 from typing import Any
 
 from curation import manifest, storage
+from curation.errors import ConfigError, TrainingError
 from pipelines.commands.common import read_config, refuse_beam_options
 from pipelines.config import RunConfig, to_dict
 from pipelines.encoders import describe_encoder, encoder_folder
 from pipelines.stage import Stage
-from pipelines.terminal import Progress, say
+from pipelines.terminal import say
+from train.stopping import Stopped
 
 OUTPUTS = ("model",)
 FILTERED = ("consistent-pairs",)
 
 
+_NO_RESULT = ("save_steps", "spike_factor", "tensorboard")
+"""Keys of [train] that change nothing in the model: a run goes on when they change."""
+
+
 def main(arguments: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run the command, as one of the processes that torchrun started or alone."""
     config = read_config(arguments)
     if config is None:
         return 0
@@ -27,7 +33,12 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         say(describe(config, inputs))
         return 0
-    run(config, inputs)
+    try:
+        run(config, inputs)
+    except (Stopped, TrainingError) as end:  # all processes end like this: the first one tells
+        if os.environ.get("RANK", "0") == "0":
+            raise
+        return 0 if isinstance(end, Stopped) else 2
     return 0
 
 
@@ -48,7 +59,9 @@ def folder_of(config: RunConfig, data: str) -> str:
     return FILTERED[0] if data == "pairs" and config.relevance.enabled else data
 
 
-def phases_of(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> list[Any]:
+def phases_of(
+    config: RunConfig, inputs: dict[str, dict[str, Any]], processes: int = 1
+) -> list[Any]:
     """Return the stages with their batches."""
     from train.data import shards_of
     from train.plan import plan_phases, sources_of
@@ -58,7 +71,7 @@ def phases_of(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> list[Any]
         folder = folder_of(config, name)
         path = storage.join(config.out, folder)
         data[name] = shards_of(path, inputs[folder], by_length=name != "documents")
-    return plan_phases(data, config.train)
+    return plan_phases(data, config.train, processes)
 
 
 def describe(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> str:
@@ -77,87 +90,33 @@ def _listed(inputs: dict[str, dict[str, Any]]) -> str:
 
 def stage_for(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> Stage:
     """Return the stage with all that the result depends on."""
+    if storage.is_url(config.out):
+        raise ConfigError(f"out = {config.out!r}: training writes to a local folder")
     folder = encoder_folder(config.model.encoder)
+    train = {k: v for k, v in to_dict(config.train).items() if k not in _NO_RESULT}
     return Stage(
         name="train",
         out=config.out,
         outputs=OUTPUTS,
-        config={"train": to_dict(config.train), "model": to_dict(config.model)},
+        config={"train": train, "model": to_dict(config.model)},
         inputs=[*map(manifest.content_digest, inputs.values()), describe_encoder(folder)],
     )
 
 
 def run(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> None:
     """Train, unless the checkpoint is up to date."""
+    from pipelines import training
+    from train import launch
+
     stage = stage_for(config, inputs)
-    if stage.is_up_to_date():
-        return
-    from mining.encode import best_device
-    from train.checkpoint import load
-    from train.trainer import Trainer
-
-    stage.begin()
-    phases = phases_of(config, inputs)
-    for note in dict.fromkeys(note for phase in phases for note in phase.layout.notes):
-        say(f"train: {note}")
-    model = load(encoder_folder(config.model.encoder), config.model, config.train.seed)
-    meter = Meter()
-    with Progress("train", "tokens") as progress:
-        trainer = Trainer(
-            model=model.to(best_device()),
-            config=config.train,
-            phases=phases,
-            work=stage.workspace.path("state"),
-            log_path=storage.join(config.out, "reports/train.jsonl"),
-            on_step=lambda report: meter.show(report, progress),
-        )
-        trainer.run()
-    publish(stage, model)
-    stage.finish(
-        f"{_listed(inputs)} ({meter.tokens:,} tokens in {meter.steps} steps{meter.cut_remark})",
-        "model",
-    )
-
-
-class Meter:
-    """Adds up steps for the progress line."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.steps = 0
-        self.cut = 0
-        self.started = time.monotonic()
-
-    @property
-    def cut_remark(self) -> str:
-        """How often a text was longer than the limit."""
-        return f"; {self.cut:,} texts cut at the limit" if self.cut else ""
-
-    def show(self, report: Any, progress: Progress) -> None:
-        """Take a step's report to the progress line."""
-        self.tokens += report.tokens
-        self.steps += 1
-        self.cut += report.cut
-        heads = " ".join(f"{name} {value:.3f}" for name, value in report.parts.items())
-        remark = f"{report.phase} {report.step}/{report.steps} loss {report.loss:.4f} ({heads})"
-        progress.update(report.share, self.tokens, remark)
-
-
-def publish(stage: Stage, model: Any) -> None:
-    """Write the checkpoint, then its manifest."""
-    from train.checkpoint import save
-
-    directory = stage.directory("model")
-    save(model, directory)
-    parts = []
-    folders = [directory, *storage.list_folders(directory)]
-    for path in [path for folder in folders for path in storage.list_files(folder)]:
-        parts.append(
-            {
-                "name": path.removeprefix(f"{directory}/"),
-                "rows": 0,
-                "bytes": storage.size_of(path),
-                "sha256": storage.sha256_of(path),
-            }
-        )
-    manifest.publish(directory, stage.description("model"), parts)
+    with launch.processes() as device:
+        is_first = launch.rank() == 0
+        if launch.first_says(is_first and stage.is_up_to_date()):
+            return
+        if is_first:
+            stage.begin()
+        phases = phases_of(config, inputs, launch.world_size())
+        model, meter = training.train(config, phases, stage, device)
+        if is_first:
+            training.publish(config, inputs, stage, model)
+            stage.finish(f"{_listed(inputs)} ({meter})", "model")

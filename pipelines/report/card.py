@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curation import manifest, storage
@@ -84,18 +84,18 @@ def card(manifests: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) 
     filled = {name: found for name, found in manifests.items() if found["rows"]}
     rows = [(name, found["rows"], found["bytes"]) for name, found in filled.items()]
     body = _TEXT.format(
-        name=_plain(report["name"]),
-        folders=_table(
+        name=plain(report["name"]),
+        folders=markdown_table(
             ("configuration", "rows", "MB"), [(n, f"{r:,}", f"{b / 1e6:,.1f}") for n, r, b in rows]
         ),
-        relations=_table(
+        relations=markdown_table(
             ("relation", "pairs", "languages"),
             [
                 (r["relation"], f"{r['pairs']:,}", f"{r['languages']:,}")
                 for r in report["relations"]
             ],
         ),
-        sources=_table(
+        sources=markdown_table(
             ("source", "documents", "pairs", "rejected"),
             [
                 (r["source"], *(f"{r[c]:,}" for c in ("documents", "pairs", "rejects")))
@@ -110,14 +110,14 @@ def card(manifests: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) 
 
 def header(manifests: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) -> str:
     """Return the YAML header, strings quoted as in JSON: `no` is a language, not a falsehood."""
-    spoken = {_tag(row["language"]) for row in report["languages"] if row["pairs"]}
+    spoken = {tag(row["language"]) for row in report["languages"] if row["pairs"]}
     known = sorted(spoken - {"", "und"})
-    lines = ["license: other", *_list("language", known)]
+    lines = ["license: other", *markdown_list("language", known)]
     if len(known) > 1:
-        lines += _list("multilinguality", ["multilingual"])
-    lines += _list("task_categories", ["sentence-similarity", "text-retrieval"])
-    lines += _list("size_categories", [_size_category(report["totals"]["pairs"])])
-    lines += _list("tags", ["threefold"])
+        lines += markdown_list("multilinguality", ["multilingual"])
+    lines += markdown_list("task_categories", ["sentence-similarity", "text-retrieval"])
+    lines += markdown_list("size_categories", [_size_category(report["totals"]["pairs"])])
+    lines += markdown_list("tags", ["threefold"])
     return "\n".join([*lines, "configs:", *_configs(manifests)]) + "\n"
 
 
@@ -139,11 +139,12 @@ def _config(name: str, pattern: str, *, is_default: bool = False) -> list[str]:
     return [*lines, "  default: true"] if is_default else lines
 
 
-def _list(key: str, values: list[str]) -> list[str]:
+def markdown_list(key: str, values: list[str]) -> list[str]:
+    """Return the lines of a list in a YAML header; none where it is empty."""
     return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)] if values else []
 
 
-def _tag(language: str) -> str:
+def tag(language: str) -> str:
     """Return a language as a tag of the hub: `pt_BR` is pt-BR there, `sr@latin` sr."""
     return language.partition("@")[0].replace("_", "-")
 
@@ -156,14 +157,15 @@ def _size_category(rows: int) -> str:
     return f"{_STEPS[step - 1]}<n<{_STEPS[step]}" if step < len(_STEPS) else f"n>{_STEPS[-1]}"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table, the first column text, the others numbers; nothing where there is no row."""
     if not rows:
         return ""
-    lines = [columns, ("---", *("---:" for _ in columns[1:])), *rows]
-    return "\n".join("| " + " | ".join(map(_plain, line)) + " |" for line in lines)
+    lines = [columns, ["---", *("---:" for _ in columns[1:])], *rows]
+    return "\n".join("| " + " | ".join(map(plain, line)) + " |" for line in lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text that is neither markup nor a second table cell in Markdown."""
     escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
     return " ".join(escaped.split())

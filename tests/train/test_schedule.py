@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from curation.errors import ConfigError
 from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
-from train.trainer import Trainer, parameter_groups, prepare, rate_factor
+from train.optimizer import parameter_groups, prepare
+from train.schedule import SCHEDULES, rate_factor
 
 MODEL = ModelConfig(max_query_tokens=64, max_passage_tokens=64)
 
@@ -47,11 +48,13 @@ def test_parameter_groups_decay_matrices_only(tiny_encoder: str) -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(1, 300), st.floats(0, 1))
-def test_rate_rises_to_its_peak_and_falls_towards_zero(steps: int, share: float) -> None:
-    """Rising for the share of the steps, then falling; never 0, never above 1."""
+@given(st.integers(1, 300), st.floats(0, 1), st.sampled_from(SCHEDULES))
+def test_rate_rises_to_its_peak_and_falls_towards_zero(
+    steps: int, share: float, schedule: str
+) -> None:
+    """Rising for the share of the steps, then falling or level; never 0, never above 1."""
     warmup = round(steps * share)
-    rates = [rate_factor(step, steps, share) for step in range(steps)]
+    rates = [rate_factor(step, steps, share, schedule) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[:warmup] == sorted(rates[:warmup])
     assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
@@ -60,17 +63,16 @@ def test_rate_rises_to_its_peak_and_falls_towards_zero(steps: int, share: float)
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"),
-    [(0.0, [1, 0.75, 0.5, 0.25]), (0.5, [1 / 3, 2 / 3, 1, 0.5]), (1.0, [0.2, 0.4, 0.6, 0.8])],
+    ("schedule", "share", "expected"),
+    [
+        ("linear", 0.0, [1, 0.75, 0.5, 0.25]),
+        ("linear", 0.5, [1 / 3, 2 / 3, 1, 0.5]),
+        ("linear", 1.0, [0.2, 0.4, 0.6, 0.8]),
+        ("cosine", 0.0, [1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5]),
+        ("cosine", 0.5, [1 / 3, 2 / 3, 1, 0.5]),
+        ("constant", 0.5, [1 / 3, 2 / 3, 1, 1]),
+    ],
 )
-def test_rate_by_hand(share: float, expected: list[float]) -> None:
+def test_rate_by_hand(schedule: str, share: float, expected: list[float]) -> None:
     """Four steps without, with half and with only warm-up."""
-    assert [rate_factor(n, 4, share) for n in range(4)] == pytest.approx(expected)
-
-
-def test_several_processes_are_refused(tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each would train a model of its own."""
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    trainer = Trainer(load(tiny_encoder, MODEL), TrainConfig(), [], "", "", lambda _: None)
-    with pytest.raises(ConfigError, match="several processes is not implemented"):
-        trainer.run()
+    assert [rate_factor(n, 4, share, schedule) for n in range(4)] == pytest.approx(expected)

@@ -18,12 +18,14 @@ from tests.builders import short_rows, write_training_shards
 from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
+from train.log import Line
 from train.loss_config import LossConfig
 from train.model import M3Model, weights_digest
+from train.phase_run import Hooks
 from train.plan import plan_phases
 from train.stage_config import StageConfig
 from train.streams import Shard
-from train.trainer import StepReport, Trainer
+from train.trainer import Trainer
 
 torch.set_num_threads(1)
 
@@ -57,14 +59,16 @@ def train(
     shards: list[Shard],
     folder: Path,
     config: TrainConfig = CONFIG,
-    on_step: Callable[[StepReport], None] = lambda _: None,
+    on_step: Callable[[Line], None] = lambda _: None,
     change: Callable[[M3Model], object] = lambda _: None,
 ) -> M3Model:
     """Run a trainer on a fresh model; the state stays in `folder`."""
     model = load(encoder, MODEL, config.seed)
     change(model)
     phases = plan_phases({"training": shards}, config)
-    Trainer(model, config, phases, str(folder / "state"), log_of(folder), on_step).run()
+    Trainer(
+        model, config, phases, str(folder / "state"), log_of(folder), Hooks(on_line=on_step)
+    ).run()
     return model
 
 
@@ -78,10 +82,10 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
-def stop_after(steps: int) -> Callable[[StepReport], None]:
-    seen: list[StepReport] = []
+def stop_after(steps: int) -> Callable[[Line], None]:
+    seen: list[Line] = []
 
-    def on_step(report: StepReport) -> None:
+    def on_step(report: Line) -> None:
         seen.append(report)
         if len(seen) == steps:
             raise Stopped
@@ -298,13 +302,18 @@ def test_not_a_number_stops_the_run(
     before = weights_digest(model)
     phases = plan_phases({"training": shards}, CONFIG)
     trainer = Trainer(
-        model, CONFIG, phases, str(tmp_path / "state"), log_of(tmp_path), stop_after(1)
+        model,
+        CONFIG,
+        phases,
+        str(tmp_path / "state"),
+        log_of(tmp_path),
+        Hooks(on_line=stop_after(1)),
     )
     with pytest.raises(TrainingError, match=message) as caught:
         trainer.run()
     bad = tmp_path / "state" / "bad-batch.json"
     assert str(bad) in str(caught.value)
-    assert "lower train.learning_rate or raise train.loss.temperature" in str(caught.value)
+    assert "lower train.learning_rate or train.max_gradient_norm" in str(caught.value)
     planned = next(phases[0].batches()).rows.tolist()
     assert json.loads(bad.read_text())["rows"] == [f"row-{i:03d}" for i in planned]
     assert weights_digest(model) == before
@@ -320,4 +329,4 @@ def test_damaged_state_is_refused(tiny_encoder: str, shards: list[Shard], tmp_pa
     with pytest.raises(InputError) as caught:
         train(tiny_encoder, shards, tmp_path)
     assert str(caught.value).startswith(f"{path} is damaged (")
-    assert str(caught.value).endswith(f"; remove {tmp_path / 'state'}")
+    assert str(caught.value).endswith(f"; remove {tmp_path / 'state'} to begin again")
