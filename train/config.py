@@ -169,7 +169,8 @@ class TrainConfig:
 def stage_settings(train: TrainConfig, stage: StageConfig) -> TrainConfig:
     """Return what holds in a stage: what it says, what the paper gives its kind, else `train`."""
     loss = objective(stage, train.loss)
-    return replace(train, stages=(), **settings(stage) | {"loss": loss})
+    changed = settings(stage, finds_sizes=not train.batch_sizes)
+    return replace(train, stages=(), **changed | {"loss": loss})
 
 
 def _check_stage(train: TrainConfig, number: int, stage: StageConfig) -> None:

@@ -56,9 +56,12 @@ class Phase:
                 plan = self._epoch(epoch)
             yield plan.batch(place, rank)
 
-    def sized(self, batch_sizes: Sequence[int]) -> Phase:
-        """Return the phase with batch sizes."""
-        return replace(self, config=replace(self.config, batch_sizes=tuple(batch_sizes)))
+    def fitted(self, batch_sizes: Sequence[int], batch_tokens: int) -> Phase:
+        """Return the phase with batch sizes and tokens encoded at once."""
+        sizes = tuple(batch_sizes)
+        return replace(
+            self, config=replace(self.config, batch_sizes=sizes, batch_tokens=batch_tokens)
+        )
 
     def _numbered(self, epoch: int) -> int:
         return self.number * _EPOCHS + epoch

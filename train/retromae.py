@@ -35,7 +35,7 @@ from train.model import M3Model
 from train.plan import Phase
 from train.precision import autocast, resolve_precision
 from train.step import StepLoss
-from train.work import Work, tokenized
+from train.work import Work, random_tokens, tokenized
 
 # Elements of a chunk's (texts, positions, tokens) mask: 4 Mi random numbers take 130 MB.
 _MAX_ELEMENTS = 1 << 22
@@ -112,6 +112,22 @@ class AutoEncoding:
             torch.manual_seed(self.phase.config.seed)
             self.helper = Decoder(shape.hidden_size, shape.num_attention_heads, shape.vocab_size)
         self.helper.to(self.model.device)
+
+    @property
+    def longest(self) -> int:
+        """The limit of a text in tokens."""
+        own, stage = self.model.config.max_passage_tokens, self.phase.stage.max_passage_tokens
+        return min(own, stage or own)
+
+    def sample(self, rows: int, length: int) -> Work:
+        """Return random texts of a length, to measure with."""
+        return Work([""] * rows, (random_tokens(self.model, rows, length),), seeds=range(rows))
+
+    def encode(self, texts: int, length: int) -> None:
+        """Take one sub-batch of random texts through, in this process alone."""
+        rows = random_tokens(self.model, texts, length)
+        seeds = torch.arange(texts, device=self.model.device)
+        self._sums(rows, seeds, self._counts(rows))
 
     def read(self, rows: Sequence[dict[str, Any]], generator: np.random.Generator) -> Work:
         """Return the texts of documents, cut to the length limit."""

@@ -22,11 +22,17 @@ class Kind:
     parts: tuple[str, ...]
     """What learns: encoder, heads."""
     settings: dict[str, Any]
+    batches: tuple[int, ...]
+    """The paper's whole batch of each length bucket (Table 9; appendix B.1)."""
 
 
+_FINE_TUNING = (1152, 768, 480, 432, 336, 336, 288, 240, 192)
 KINDS = {
     "retromae": Kind(
-        ("documents",), ("encoder",), {"learning_rate": 7e-5, "batch_sizes": (32,) * 9}
+        ("documents",),
+        ("encoder",),
+        {"learning_rate": 7e-5, "batch_sizes": (32,) * 9},
+        (32 * 16,) * 9,
     ),
     "pretrain": Kind(
         ("pairs", "training"),
@@ -36,9 +42,10 @@ KINDS = {
             "batch_sizes": (700, 570, 388, 288, 224, 180, 157, 128, 104),
             "negatives": 0,
         },
+        (67200, 54720, 37248, 27648, 21504, 17280, 15072, 12288, 9984),
     ),
-    "warmup": Kind(("training", "pairs"), ("heads",), {}),
-    "finetune": Kind(("training", "pairs"), ("encoder", "heads"), {}),
+    "warmup": Kind(("training", "pairs"), ("heads",), {}, _FINE_TUNING),
+    "finetune": Kind(("training", "pairs"), ("encoder", "heads"), {}, _FINE_TUNING),
 }
 
 
@@ -104,10 +111,16 @@ _OVERRIDES = (
 )
 
 
-def settings(stage: StageConfig) -> dict[str, Any]:
-    """Return the `[train]` settings that a stage changes: its own, then those of its kind."""
+def settings(stage: StageConfig, *, finds_sizes: bool) -> dict[str, Any]:
+    """Return the `[train]` settings that a stage changes: its own, then those of its kind.
+
+    Where `[train]` leaves batch sizes to be found, the kind's do not win over that.
+    """
     own = {name: getattr(stage, name) for name in _OVERRIDES}
-    return KINDS[stage.kind].settings | {k: v for k, v in own.items() if v is not None}
+    found = dict(KINDS[stage.kind].settings)
+    if finds_sizes:
+        found.pop("batch_sizes", None)
+    return found | {k: v for k, v in own.items() if v is not None}
 
 
 def objective(stage: StageConfig, loss: LossConfig) -> LossConfig:

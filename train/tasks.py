@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
 from train.config import TrainConfig
-from train.data import collate
+from train.data import TextBatch, collate
 from train.model import M3Model
+from train.passes import Passes
 from train.plan import Phase
 from train.precision import resolve_precision
 from train.retromae import AutoEncoding
 from train.step import Execution, StepLoss, backward
-from train.work import Work, tokenized
+from train.work import Work, random_tokens, tokenized
 
 
 class Task(Protocol):
@@ -30,7 +32,17 @@ class Task(Protocol):
         """Return the texts of rows; called in another thread than `backward`."""
 
     def backward(self, work: Work, budget: int) -> StepLoss:
-        """Accumulate gradients, encoding `budget` tokens at once."""
+        """Accumulate gradients, encoding `budget` tokens at once; every process calls it."""
+
+    @property
+    def longest(self) -> int:
+        """The limit of a text in tokens."""
+
+    def sample(self, rows: int, length: int) -> Work:
+        """Return random rows with texts of a length, to measure with."""
+
+    def encode(self, texts: int, length: int) -> None:
+        """Take one sub-batch of random texts forward and back, in this process alone."""
 
 
 @dataclass(slots=True)
@@ -70,6 +82,38 @@ class Retrieval:
         tokens = (work.tokens[0], work.tokens[1])
         execution = execution_of(self.model, self.phase.config, budget)
         return backward(self.model, work.batch, tokens, self.phase.config.loss, execution)
+
+    @property
+    def longest(self) -> int:
+        """The limit of a passage in tokens."""
+        own, stage = self.model.config.max_passage_tokens, self.phase.stage.max_passage_tokens
+        return min(own, stage or own)
+
+    def sample(self, rows: int, length: int) -> Work:
+        """Return random queries, each with a positive and as many negatives as the stage takes."""
+        group = 1 + self.phase.config.negatives
+        limit = self.model.config.max_query_tokens
+        shortened = min(length, self.phase.stage.max_query_tokens or limit, limit)
+        passages = random_tokens(self.model, rows * group, length)
+        targets = list(range(0, rows * group, group))
+        batch = TextBatch(
+            ids=[""] * rows,
+            queries=[""] * rows,
+            passages=[""] * len(passages),
+            passage_keys=list(range(len(passages))),
+            positive_keys=[[target] for target in targets],
+            targets=targets,
+        )
+        return Work(batch.ids, (random_tokens(self.model, rows, shortened), passages), batch)
+
+    def encode(self, texts: int, length: int) -> None:
+        """Take one sub-batch of random texts forward and back, in this process alone."""
+        config = self.phase.config
+        rows, everything = random_tokens(self.model, texts, length), [np.arange(texts)]
+        dtype = resolve_precision(config.precision, self.model.device)
+        passes = Passes(self.model, rows, everything, config.loss.heads, "plain", dtype)
+        (part,) = passes.forward()
+        passes.backward([[torch.ones_like(t) for t in part.tensors()]])
 
 
 def execution_of(model: M3Model, config: TrainConfig, budget: int) -> Execution:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from train.data import TextBatch
 from train.model import M3Model
 from train.passes import TokenRows
@@ -28,6 +30,14 @@ class Work:
     def size(self) -> int:
         """The number of tokens."""
         return sum(len(row) for side in self.tokens for row in side)
+
+
+def random_tokens(model: M3Model, texts: int, length: int) -> list[list[int]]:
+    """Return texts of a length in random tokens: as many distinct ones as a real batch has."""
+    generator = np.random.default_rng(length)
+    vocabulary = int(model.encoder.config.vocab_size)
+    found: list[list[int]] = generator.integers(vocabulary, size=(texts, length)).tolist()
+    return found
 
 
 def tokenized(
