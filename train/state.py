@@ -23,7 +23,8 @@ import torch
 from curation.errors import InputError, OutputError
 
 POSITION, MODEL, OPTIMIZER = "position.json", "model.pt", "optimizer.pt"
-_WRITING = ".writing-"
+_WRITING = ".writing-"  # a file
+_SAVING = ".saving-"  # a folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +84,7 @@ class StateFolder:
 
         Raises `OutputError` where it cannot be written; the last one is intact then.
         """
-        staging = Path(self.path(_WRITING + position.folder))
+        staging = Path(self.path(_SAVING + position.folder))
         try:
             os.makedirs(self.root, exist_ok=True)
             shutil.rmtree(staging, ignore_errors=True)
