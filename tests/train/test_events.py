@@ -70,14 +70,14 @@ def records(data: bytes) -> list[dict[int, list[Any]]]:
 
 def test_values_come_back(tmp_path: Path) -> None:
     """A version, a start from which later steps are replaced, then each step's tags and values."""
-    with EventFile(str(tmp_path / "events"), first=300) as file:
+    with EventFile(str(tmp_path / "events"), done=300) as file:
         file.add(301, {"loss/total": 0.25, "loss/dense": -1.5})
         file.add(302, {"Verlust ü": 3.0})
     (path,) = (tmp_path / "events").iterdir()
     assert path.name.startswith("events.out.tfevents.")
     version, start, *steps = records(path.read_bytes())
     assert version[3] == [b"brain.Event:2"]
-    assert (start[2], fields(start[7][0])) == ([300], {1: [1]})
+    assert (start[2], fields(start[7][0])) == ([301], {1: [1]})
     shown = []
     for event in steps:
         for value in map(fields, fields(event[5][0])[1]):
