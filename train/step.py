@@ -212,7 +212,7 @@ def _query_slices(queries: Ragged, passages: int, max_elements: int) -> Iterator
 def _weightless(texts: Ragged) -> int:
     """Return how many texts have no sparse weight above 0."""
     owners = torch.repeat_interleave(texts.weight_counts)
-    return len(texts) - len(owners[texts.weights > 0].unique())
+    return len(texts) - len(torch.unique(owners[texts.weights > 0]))
 
 
 def _summed(
