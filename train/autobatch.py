@@ -1,4 +1,4 @@
-"""Batches that size themselves: what fits into the memory at hand, remembered with the run.
+"""Batches that size themselves: what fits into the memory at hand.
 
 Half of the memory is for one sub-batch (`batch_tokens`), half for what a whole batch keeps while
 its sub-batches are encoded (`batch_sizes`). The former is probed at the longest length of the data:
@@ -9,14 +9,14 @@ the process, along the line through two small measurements. The latter is along 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 
-from curation import storage
-from curation.errors import ConfigError, TrainingError
+from curation.errors import ConfigError
 from curation.tokens import BUCKET_EDGES
 from train.distributed import World
+from train.fits import Fit
 from train.memory import limit_of, peak_of
 from train.model import M3Model
 from train.plan import Phase
@@ -26,53 +26,8 @@ from train.tasks import Task
 _MOST_TOKENS = 1 << 16  # more at once is not faster
 _LEAST_STEPS = 32  # an epoch of a bucket is no fewer: with one step nothing is learned
 _PROBED = 512  # tokens of the texts by which a batch is measured
+_MEASURED = 4096  # tokens of the smaller measurement, at least: less is lost in what else goes on
 _WARM = 64  # tokens of a first text, for what libraries allocate once
-_FILE = "fits.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """What a stage was given."""
-
-    batch_tokens: int
-    batch_sizes: tuple[int, ...]
-
-
-class Fits:
-    """The fits of a run's stages, in a file of its working folder."""
-
-    def __init__(self, work: str) -> None:
-        self._path = storage.join(work, _FILE)
-        found = storage.read_json(self._path) if storage.exists(self._path) else {}
-        self._found = {
-            name: Fit(fit["batch_tokens"], tuple(fit["batch_sizes"])) for name, fit in found.items()
-        }
-
-    def apply(self, model: M3Model, phase: Phase, make: Callable[[], Task]) -> Phase:
-        """Return the phase with what fits, as found before or found now."""
-        if phase.name not in self._found and not (phase.is_sized and phase.config.batch_tokens):
-            self._set(phase.name, find(model, phase, make()))
-        fit = self._found.get(phase.name)
-        return phase.fitted(fit.batch_sizes, fit.batch_tokens) if fit else phase
-
-    def halve(self, phase: Phase, longest: int) -> Phase:
-        """Return the phase with half the tokens at once, after these were too many.
-
-        Raises `TrainingError` where one text of `longest` tokens is too much already.
-        """
-        tokens = phase.config.batch_tokens
-        if tokens <= longest:
-            raise TrainingError(
-                f"memory ran out on a text of {longest} tokens alone (train.batch_tokens = "
-                f"{tokens}); lower max_passage_tokens of the stage {phase.name} or batch_sizes"
-            )
-        halved = phase.fitted(phase.config.batch_sizes, max(longest, tokens // 2))
-        self._set(phase.name, Fit(halved.config.batch_tokens, halved.config.batch_sizes))
-        return halved
-
-    def _set(self, name: str, fit: Fit) -> None:
-        self._found[name] = fit
-        storage.write_json(self._path, {n: asdict(f) for n, f in self._found.items()})
 
 
 def find(model: M3Model, phase: Phase, task: Task) -> Fit:
@@ -113,7 +68,8 @@ def _tokens(model: M3Model, phase: Phase, task: Task, limit: int) -> int:
     if model.device.type == "cuda":
         texts = largest(lambda count: _fits(run, count, limit, model.device), most)
     else:
-        texts = min(most, Line.through(run, model.device, (1, 2)).reach(limit))
+        few = max(1, _MEASURED // length)
+        texts = min(most, Line.through(run, model.device, (few, 2 * few)).reach(limit))
     if not texts:
         raise ConfigError(
             f"one text of {length} tokens does not fit into {limit / 1e9:.2f} GB, half of what "
@@ -138,8 +94,10 @@ def _sizes(model: M3Model, phase: Phase, task: Task, limit: int) -> list[int]:
         _forget(model, task)
 
     run(1)
-    line = Line.through(run, model.device, (4, 12))
-    per_token = line.slope / task.sample(1, length).size
+    size = task.sample(1, length).size
+    few = max(4, _MEASURED // size)
+    line = Line.through(run, model.device, (few, 3 * few))
+    per_token = line.slope / size
     found = []
     for bucket, edge in enumerate(BUCKET_EDGES):
         row = task.sample(1, min(edge, task.longest)).size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 from train import launch
 from train.batching import Batch
 from train.data import prefetched
+from train.fits import Fits
 from train.guard import Guard
 from train.log import StepReport
 from train.model import M3Model
@@ -21,6 +23,7 @@ from train.optimizer import parameter_groups
 from train.plan import Phase
 from train.rows import RowReader
 from train.schedule import rate_factor
+from train.step import StepLoss
 from train.tasks import Task, task_of
 from train.work import Work
 
@@ -32,6 +35,7 @@ class Learner:
     model: M3Model
     phase: Phase
     guard: Guard
+    fits: Fits
     task: Task = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     _peaks: list[float] = field(init=False)
@@ -65,10 +69,8 @@ class Learner:
         `share` is how much of the run is done then.
         """
         started = time.monotonic()
-        torch.manual_seed(_seed(self.phase.config.seed, self.phase.number, step, launch.rank()))
         rate = self._set_rates(step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.task.backward(work, self.phase.config.batch_tokens)
+        loss = self._gradients(step, work)
         norm = self._clipped_norm()
         self.guard.check(loss.total, loss.parts, norm, work.ids)
         self.optimizer.step()
@@ -85,10 +87,23 @@ class Learner:
             rows=rows,
             tokens=tokens,
             cut=cut,
+            batch_tokens=self.fits.tokens(self.phase, step),
             seconds=time.monotonic() - started,
             learning_rate=rate,
             gradient_norm=norm,
         )
+
+    def _gradients(self, step: int, work: Work) -> StepLoss:
+        """Take the gradients of a step, with fewer tokens at once where memory runs out."""
+        seed = _seed(self.phase.config.seed, self.phase.number, step, launch.rank())
+        while True:
+            torch.manual_seed(seed)
+            self.optimizer.zero_grad(set_to_none=True)
+            with suppress(torch.OutOfMemoryError):
+                return self.task.backward(work, self.fits.tokens(self.phase, step))
+            self.fits.lower(self.phase, step, work.longest)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def state(self) -> dict[str, Any]:
         """Return the optimizer's state and the weights of what is trained beside the model."""

@@ -34,6 +34,8 @@ class StepReport:
     tokens: int
     cut: int
     """Texts that were longer than the limit."""
+    batch_tokens: int
+    """Tokens encoded at once."""
     seconds: float
     learning_rate: float
     gradient_norm: float

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 from train import launch
+from train.fits import Fits
 from train.guard import Guard
 from train.learner import Learner
 from train.log import Judgement, Line, Log
@@ -41,6 +42,7 @@ class PhaseRun:
     unfrozen: list[bool]
     """Which of the encoder's parameters the config lets learn."""
     state: StateFolder
+    fits: Fits
     log: Log
     hooks: Hooks
     before: int
@@ -58,7 +60,7 @@ class PhaseRun:
         self.guard = Guard(config.spike_factor, os.path.join(self.state.root, BAD_BATCH))
         self.watch = Watch(config.keep_by, config.patience)
         self._set_modes()
-        self.learner = Learner(self.model, self.phase, self.guard)
+        self.learner = Learner(self.model, self.phase, self.guard, self.fits)
 
     def run(self, start: Position) -> None:
         """Train from a position in the phase, and save where the next one begins."""

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 
 from train import launch
 from train import log as logs
+from train.autobatch import find
 from train.config import TrainConfig
+from train.fits import Fit, Fits
 from train.model import M3Model
-from train.optimizer import prepare, trainable
+from train.optimizer import prepare, set_trainable, trainable
 from train.phase_run import Hooks, PhaseRun
 from train.plan import Phase
 from train.precision import compile_encoder
 from train.state import MODEL, Position, StateFolder
+from train.tasks import task_of
 
 
 @dataclass(slots=True)
@@ -45,17 +48,28 @@ class Trainer:
         if self.config.compile:
             compile_encoder(self.model)
         state = StateFolder(self.work)
+        fits = Fits(self.work)
+        phases = [self._fitted(phase, fits, unfrozen) for phase in self.phases]
         start = self._start(state)
-        steps = [phase.steps for phase in self.phases]
+        steps = [phase.steps for phase in phases]
         done = sum(steps[: start.phase]) + start.step
         path = self.log_path if launch.rank() == 0 else ""
         with logs.opened(path, start.log_bytes, self.events, done) as log:
-            for number, phase in enumerate(self.phases[start.phase :], start.phase):
+            for number, phase in enumerate(phases[start.phase :], start.phase):
                 before = sum(steps[:number])
                 run = PhaseRun(
-                    self.model, phase, unfrozen, state, log, self.hooks, before, sum(steps)
+                    self.model, phase, unfrozen, state, fits, log, self.hooks, before, sum(steps)
                 )
                 run.run(start if number == start.phase else Position())
+
+    def _fitted(self, phase: Phase, fits: Fits, unfrozen: list[bool]) -> Phase:
+        """Return a phase with batches that fit into memory, measured where that is wanted."""
+
+        def measure() -> Fit:
+            set_trainable(self.model, phase.parts, unfrozen)
+            return find(self.model, phase, task_of(self.model, phase))
+
+        return fits.apply(phase, measure)
 
     def _start(self, state: StateFolder) -> Position:
         """Return where to go on, with the weights loaded."""

@@ -27,6 +27,11 @@ class Work:
     """Texts that were longer than the limit."""
 
     @property
+    def longest(self) -> int:
+        """The length of the longest text in tokens."""
+        return max((len(row) for side in self.tokens for row in side), default=0)
+
+    @property
     def size(self) -> int:
         """The number of tokens."""
         return sum(len(row) for side in self.tokens for row in side)

@@ -26,11 +26,12 @@ from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
 from train.masks import hidden_tokens, uniform, visible_tokens
 from train.model import M3Model
+from train.phase_run import Hooks
 from train.plan import Phase, plan_phases
 from train.retromae import AutoEncoding
 from train.stage_config import StageConfig
 from train.streams import Shard
-from train.trainer import StepReport, Trainer
+from train.trainer import Trainer
 from train.work import Work
 
 torch.set_num_threads(1)
@@ -300,10 +301,11 @@ def test_loss_falls_and_the_vector_learns_the_text(tiny_encoder: str, tmp_path: 
     stage = StageConfig(kind="retromae", learning_rate=5e-3, batch_sizes=(12,) * 9, epochs=25)
     config = TrainConfig(stages=(stage,), batch_tokens=700, dropout=0.0, precision="fp32")
     model, fresh = load(tiny_encoder, MODEL), load(tiny_encoder, MODEL)
-    reports: list[StepReport] = []
+    reports: list[Any] = []
     phases = plan_phases({"documents": shards}, config)
     log = str(tmp_path / "reports" / "train.jsonl")
-    Trainer(model, config, phases, str(tmp_path / "state"), log, reports.append).run()
+    hooks = Hooks(on_line=reports.append)
+    Trainer(model, config, phases, str(tmp_path / "state"), log, hooks).run()
     for name, first in reports[0].parts.items():
         assert reports[-1].parts[name] < 0.75 * first, (name, first, reports[-1].parts[name])
     assert model.state_dict().keys() == fresh.state_dict().keys()
