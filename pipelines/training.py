@@ -13,6 +13,7 @@ import tomli_w
 import torch
 
 from curation import manifest, storage
+from curation.errors import ConfigError
 from pipelines.config import RunConfig
 from pipelines.encoders import encoder_folder
 from pipelines.held_out import retrieval_of
@@ -20,7 +21,7 @@ from pipelines.report import model_card
 from pipelines.report import training as report
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say
-from train import checkpoint, folders, launch, log
+from train import checkpoint, folders, launch, log, sharding
 from train.log import DEAD_SHARE, Judgement, Line, StepReport
 from train.model import M3Model
 from train.phase_run import Hooks
@@ -80,6 +81,8 @@ def train(
 ) -> tuple[M3Model, Meter]:
     """Train on this process's device and return the model; every process calls it."""
     first = launch.rank() == 0
+    if config.train.shard and launch.world_size() == 1:
+        raise ConfigError("train.shard = true needs several processes: start it with torchrun")
     for note in dict.fromkeys(note for phase in phases for note in phase.layout.notes):
         if first:
             say(f"train: {note}")
@@ -98,6 +101,10 @@ def train(
             hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
             events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
         ).run()
+    if sharding.is_sharded(model):
+        weights = sharding.whole(model.state_dict())
+        model = checkpoint.load(folder, config.model, config.train.seed)
+        model.load_state_dict(weights)
     return model, meter
 
 

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from train.maxsim import starts_of
 from train.ragged import Ragged
@@ -51,6 +52,10 @@ class World:
         sizes = [size for (size,) in self.gather_rows([len(values)])]
         own = torch.tensor(values, dtype=torch.long, device=self.device)
         return [found.tolist() for found in torch.split(self._spread(own, sizes), sizes)]
+
+    def most(self, value: int) -> int:
+        """Return the largest value of all processes."""
+        return max(found for (found,) in self.gather_rows([value]))
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Return the sums over processes, in float64."""
@@ -114,8 +119,11 @@ class World:
 
     @contextmanager
     def summed_gradients(self, parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-        """Sum over processes the gradients that the block adds to those that were there."""
-        learning = [p for p in parameters if p.requires_grad]
+        """Sum over processes the gradients that the block adds to those that were there.
+
+        Those of parameters that are cut among the processes (train.sharding) are summed already.
+        """
+        learning = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
         before = [p.grad for p in learning]
         if self.size > 1:
             for parameter in learning:
@@ -131,6 +139,8 @@ class World:
 
     def _sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace gradients by their sums; one that no process has stays None."""
+        if not parameters:
+            return
         flags = torch.tensor([int(p.grad is not None) for p in parameters], device=self.device)
         dist.all_reduce(flags)
         found = [p for p, flag in zip(parameters, flags.tolist(), strict=True) if flag]

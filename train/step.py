@@ -29,6 +29,7 @@ from train.negatives import Columns, Share, columns, false_negatives, teaching
 from train.passes import Passes, TokenRows
 from train.ragged import Ragged, assemble, map_tensors
 from train.scoring import all_scores, dense_scores
+from train.sharding import is_sharded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +81,8 @@ def backward(
     plan = columns(shares, world.rank if config.cross_device else 0)
     rows = [*tokens[0], *(tokens[1][i] for i in plan.owned)]
     groups = token_batches([len(row) for row in rows], execution.budget)
-    passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
+    idle = world.most(len(groups)) - len(groups) if is_sharded(model) else 0
+    passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype, idle)
     with world.summed_gradients(model.parameters()):
         texts = _in_order(passes.forward(), groups, model)
         loss, gradients = _losses(world, texts, plan, batch, config, execution)
