@@ -150,6 +150,7 @@ def _parsed(completion: Any, key: str) -> Response:
             model=str(completion.model),
             input_tokens=int(usage.prompt_tokens) if usage else 0,
             output_tokens=int(usage.completion_tokens) if usage else 0,
+            created_at=int(getattr(completion, "created", 0) or 0),
         )
     except (AttributeError, TypeError, IndexError):
         raise _MalformedAnswerError("the answer is no completion") from None

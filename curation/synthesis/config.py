@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from curation.errors import ConfigError, check_range, unknown_name
+from curation.synthesis.duplicates import QuestionDuplicateConfig
+from curation.synthesis.judge import JudgeConfig
+from curation.synthesis.quotas import check_quotas
+from curation.synthesis.round_trip import RoundTripConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +29,23 @@ class SynthesisConfig:
     """instruct: the paper's instruction; base: a text to continue, for models without tuning."""
     languages: tuple[str, ...] = ()
     """Only documents in these languages; empty: all."""
-    documents_per_language: int = 100
-    """Documents drawn per language, uniformly."""
+    documents: int = 1000
+    """Documents drawn in all, shared out over the languages as in the paper's table."""
+    documents_per_language: int = 0
+    """If above 0: draw so many of each language instead, uniformly."""
+    quotas: dict[str, int] = field(default_factory=dict)
+    """Explicit numbers: quotas = {de = 50, "de/wikipedia" = 20, "*/c4" = 10}: so many documents of
+    a language, and at most so many of a source in a language or in every language."""
+    questions_per_document: int = 1
+    """Paragraphs asked about per document, drawn uniformly without replacement."""
     min_document_characters: int = 3000
-    """Shorter documents are not long documents."""
+    """Shorter documents are not long documents; a third of it in unspaced scripts."""
     max_document_characters: int = 200_000
-    """Longer ones are left out."""
+    """Longer ones are left out; a third of it in unspaced scripts."""
+    min_document_tokens: int = 0
+    """Shorter ones in tokens of the encoder are left out; 0: no bound."""
+    max_document_tokens: int = 0
+    """Longer ones in tokens of the encoder are left out; 0: no bound."""
     min_paragraph_characters: int = 200
     """Paragraphs shorter than this carry no question; a third of it in unspaced scripts."""
     max_paragraph_characters: int = 2000
@@ -49,6 +64,12 @@ class SynthesisConfig:
     """Shorter answers are no questions; a third of it in unspaced scripts."""
     max_copied_share: float = 0.6
     """Longest substring shared with the paragraph over the question's length."""
+    near_duplicates: QuestionDuplicateConfig = field(default_factory=QuestionDuplicateConfig)
+    """Questions that say nearly the same."""
+    round_trip: RoundTripConfig = field(default_factory=RoundTripConfig)
+    """Whether a question finds its paragraph again."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """A model that grades the questions."""
     seed: int = 0
     """Draws documents and paragraphs, and is sent with each request."""
 
@@ -68,5 +89,10 @@ class SynthesisConfig:
         check_range("synthesis.max_output_tokens", self.max_output_tokens, 1, 100_000)
         check_range("synthesis.timeout_seconds", self.timeout_seconds, 0.1, 3600)
         check_range("synthesis.max_attempts", self.max_attempts, 1, 100)
-        check_range("synthesis.documents_per_language", self.documents_per_language, 1, 1e9)
+        check_range("synthesis.documents", self.documents, 1, 1e9)
+        check_range("synthesis.documents_per_language", self.documents_per_language, 0, 1e9)
+        check_range("synthesis.questions_per_document", self.questions_per_document, 1, 1000)
+        check_range("synthesis.min_document_tokens", self.min_document_tokens, 0, 1e9)
+        check_range("synthesis.max_document_tokens", self.max_document_tokens, 0, 1e9)
+        check_quotas(self.quotas)
         check_range("synthesis.max_copied_share", self.max_copied_share, 0.0, 1.0)

@@ -25,6 +25,8 @@ class Response:
     model: str
     input_tokens: int
     output_tokens: int
+    created_at: int = 0
+    """When, in seconds since 1970 by the server's clock; 0 where it does not say."""
 
 
 class ResponseLog:

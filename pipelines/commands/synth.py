@@ -1,4 +1,4 @@
-"""`make synth`."""
+"""`make synth`: sample, ask, check, decide over the whole set, write and report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ from pipelines.work import total_counts
 
 OUTPUTS = ("questions", "rejects/synth")
 # What may change without a new question being asked or another one kept.
-_WITHOUT_EFFECT = ("concurrency", "timeout_seconds", "max_attempts", "api_key_env", "responses")
+_WITHOUT_EFFECT = (
+    "concurrency",
+    "timeout_seconds",
+    "max_attempts",
+    "api_key_env",
+    "responses",
+    "judge.api_key_env",
+    "round_trip.batch_tokens",
+)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -35,7 +43,9 @@ def main(arguments: argparse.Namespace) -> int:
     check_endpoint(config.synthesis)
     responses_folder(config)
     if arguments.dry_run:
-        say(describe(config, documents))
+        from pipelines.synthesis import estimate
+
+        say(estimate.describe(config, documents))
         return 0
     run(config, documents, arguments.beam)
     return 0
@@ -70,30 +80,21 @@ def check_endpoint(config: SynthesisConfig) -> None:
         )
 
 
-def describe(config: RunConfig, documents: dict[str, Any]) -> str:
-    """Return what would be asked."""
-    wanted = config.synthesis.documents_per_language
-    where = config.synthesis.base_url or f"a local {config.synthesis.local_server}"
-    languages = ", ".join(config.synthesis.languages) or "each language"
-    return (
-        f"would draw up to {wanted:,} documents of {languages} among {documents['rows']:,} in "
-        f"{config.out}/documents, ask {where} for a question each\n"
-        f"and write {config.out}/questions; "
-        f"answers in {responses_folder(config)} are not asked again"
-    )
-
-
 def stage_for(config: RunConfig, documents: dict[str, Any]) -> Stage:
     """Return the stage with all that the result depends on."""
-    options = to_dict(config.synthesis)
+    table = to_dict(config.synthesis)
+    for option in _WITHOUT_EFFECT:
+        section, _, name = option.rpartition(".")
+        (table[section] if section else table).pop(name)
+    model = to_dict(config.model)
+    if not config.synthesis.round_trip.enabled:
+        table["round_trip"] = {"enabled": False}
+        model = {"encoder": config.model.encoder}
     return Stage(
         name="synth",
         out=config.out,
         outputs=OUTPUTS,
-        config={
-            "synthesis": {k: v for k, v in options.items() if k not in _WITHOUT_EFFECT},
-            "encoder": config.model.encoder,
-        },
+        config={"synthesis": table, "model": model},
         inputs=[manifest.content_digest(documents)],
     )
 
@@ -104,12 +105,26 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
     unanswered = has_unanswered(stage)
     if not unanswered and stage.is_up_to_date():
         return
-    from pipelines import runner, synth
-    from pipelines.encoders import ship_tokenizer
+    from pipelines.commands import synth_decisions
 
     for output in stage.outputs if unanswered else ():
         storage.remove(stage.directory(output))
     stage.begin()
+    job = draw_samples(stage, config, documents, beam_arguments)
+    usage = generate(config, job)
+    run_job(config, job, "checking", beam_arguments)
+    judged = synth_decisions.decide(config, job)
+    run_job(config, job, "writing", beam_arguments)
+    finish(config, stage, job, {"questions": usage, "judge": judged})
+
+
+def draw_samples(
+    stage: Stage, config: RunConfig, documents: dict[str, Any], beam_arguments: list[str]
+) -> Any:
+    """Write the samples with their prompts into the working folder; return the job."""
+    from pipelines import synth
+    from pipelines.encoders import ship_tokenizer
+
     job = synth.SynthJob(
         config=config.synthesis,
         tokenizer=ship_tokenizer(config.model.encoder, stage.workspace),
@@ -118,22 +133,62 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
         parts=tuple(str(part["name"]) for part in documents["parts"]),
         descriptions={output: stage.description(output) for output in OUTPUTS},
     )
+    marker = stage.workspace.path("sampled.json")
+    if not storage.exists(marker):
+        run_job(config, job, "sampling", beam_arguments)
+        storage.write_json(marker, {"parts": len(job.sampled_parts())})
+    return job
+
+
+def run_job(config: RunConfig, job: Any, name: str, beam_arguments: list[str]) -> None:
+    """Run one of the three Beam jobs."""
+    from pipelines import runner
+    from pipelines.synthesis import checking, sampling, writing
+
+    jobs = {
+        "sampling": sampling.build_sampling,
+        "checking": checking.build_checking,
+        "writing": writing.build_writing,
+    }
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
-    synth.build_sampling(pipeline, job)
+    jobs[name](pipeline, job)
     runner.run(pipeline)
-    usage = generate(config, job)
-    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
-    synth.build_checking(pipeline, job)
-    runner.run(pipeline)
-    finish(stage, usage)
 
 
 def has_unanswered(stage: Stage) -> bool:
     """Tell whether the last run of the same stage ended without some of the answers."""
     path = storage.join(stage.out, "reports/synth.json")
     report = storage.read_json(path) if storage.exists(path) else {}
-    return report.get("fingerprint") == stage.fingerprint and any(
-        key.startswith("rejects|no_answer|") for key in report["counts"]
+    return report.get("fingerprint") == stage.fingerprint and report["totals"]["unanswered"] > 0
+
+
+def finish(config: RunConfig, stage: Stage, job: Any, usage: dict[str, Counter[str]]) -> None:
+    """Write the report, refresh the card and print the summary."""
+    from pipelines.report import synth as report
+
+    workspace = stage.workspace
+    counts = sum(
+        (total_counts(workspace.statuses(s)) for s in ("samples", "pair", "write-questions")),
+        Counter(),
+    )
+    found = report.write(stage, job, counts, usage)
+    if storage.exists(storage.join(stage.out, "reports/curate.json")):
+        card.write(stage.out)
+    asked, totals = usage["questions"], found["totals"]
+    kept = {
+        relation: n
+        for relation in ("question-document", "question-passage")
+        if (
+            n := sum(c for labels, c in label_counts(counts, "questions") if labels[-1] == relation)
+        )
+    }
+    wrote = ", ".join(f"{n:,} {relation} pairs" for relation, n in kept.items()) or "0 questions"
+    stage.finish(
+        f"{totals['documents']:,} documents ({asked['requests']:,} answers asked, "
+        f"{asked['cached']:,} kept from before; {totals['input_tokens']:,} + "
+        f"{totals['output_tokens']:,} tokens)",
+        wrote,
+        counts,
     )
 
 
@@ -204,33 +259,3 @@ def endpoint(config: SynthesisConfig) -> Iterator[str]:
 
     with llm_server.running(config.local_server) as url:
         yield url
-
-
-def finish(stage: Stage, usage: Counter[str]) -> None:
-    """Store the counts and print the summary."""
-    workspace = stage.workspace
-    counts = sum(
-        (total_counts(workspace.statuses(s)) for s in ("samples", "check", "write-questions")),
-        Counter(),
-    )
-    storage.write_json(
-        storage.join(stage.out, "reports/synth.json"),
-        {"fingerprint": stage.fingerprint, "counts": dict(counts), "usage": dict(usage)},
-    )
-    if storage.exists(storage.join(stage.out, "reports/curate.json")):
-        card.write(stage.out)
-    asked = sum(n for _, n in label_counts(counts, "samples"))
-    kept = {
-        relation: n
-        for relation in ("question-document", "question-passage")
-        if (
-            n := sum(c for labels, c in label_counts(counts, "questions") if labels[-1] == relation)
-        )
-    }
-    wrote = ", ".join(f"{n:,} {relation} pairs" for relation, n in kept.items()) or "0 questions"
-    stage.finish(
-        f"{asked:,} documents ({usage['requests']:,} answers asked, {usage['cached']:,} kept from "
-        f"before; {usage['input_tokens']:,} + {usage['output_tokens']:,} tokens)",
-        wrote,
-        counts,
-    )

@@ -179,7 +179,7 @@ def test_nothing_is_left_over(finished: Run) -> None:
     assert leftovers(finished.out) == []
     assert {path.name.partition("-")[0] for path in finished.out.iterdir()} == {
         "scores",
-        *("documents", "pairs", "rejects", "questions", "responses"),
+        *("documents", "pairs", "rejects", "question", "questions", "responses"),
         *("training", "model", "metrics", "reports", "README.md"),
     }
 

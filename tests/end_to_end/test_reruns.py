@@ -157,11 +157,8 @@ def test_a_deleted_output_is_made_again(finished: Run, out_with: OutWith, folder
         (
             "synth",
             [
-                (
-                    "would draw up to 12 documents of each language among 67 in "
-                    "{out}/documents, ask {url} for a question each"
-                ),
-                "and write {out}/questions; answers in {out}/responses are not asked again",
+                "would ask {url} 36 questions about documents of {out}",
+                "language  requests  input tokens  output tokens",
             ],
         ),
         (
@@ -202,6 +199,10 @@ def test_a_dry_run_tells_and_writes_nothing(finished: Run, stage: str, lines: li
     overrides = ("--set", "synthesis.seed=9", "--set", "model.max_query_tokens=16")
     result = run(stage, "--config", finished.config, "--dry-run", *overrides)
     wanted = [line.format(out=finished.out, url=finished.server.url) for line in lines]
-    assert (result.code, result.out.splitlines(), result.err) == (0, wanted, "")
+    said = result.out.splitlines()
+    if stage == "synth":
+        assert said[-1].startswith(("Text", "Question", "Pregunta", "Texte", "Texto"))
+        said = said[:2]
+    assert (result.code, said, result.err) == (0, wanted, "")
     assert digests(finished.out) == before
     assert len(finished.server.requests) == asked
