@@ -96,11 +96,15 @@ class Question(Pair):
     requested_model: str = ""
     model: str = ""
     prompt_version: str = ""
+    style: str = ""
+    difficulty: str = ""
     request_key: str = ""
     finish_reason: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     created_at: int = 0
+    answer: str = ""
+    evidence: str = ""
     language_verdict: str = ""
     copied_share: float = 0.0
     round_trip_rank: int | None = None
@@ -278,11 +282,15 @@ QUESTION = _schema(
     ("requested_model", pa.string()),
     ("model", pa.string()),
     ("prompt_version", pa.string()),
+    ("style", pa.string()),
+    ("difficulty", pa.string()),
     ("request_key", pa.string()),
     ("finish_reason", pa.string()),
     ("input_tokens", pa.int32()),
     ("output_tokens", pa.int32()),
     ("created_at", pa.int64()),
+    ("answer", pa.string()),
+    ("evidence", pa.string()),
     ("language_verdict", pa.string()),
     ("copied_share", pa.float32()),
     ("round_trip_rank", pa.int32()),

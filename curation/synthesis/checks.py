@@ -4,82 +4,142 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from curation.language import LanguageDetector
-from curation.language_codes import base_code, fits_script
+from curation.language_codes import are_related, base_code, fits_script
+from curation.records import Sample
+from curation.synthesis import wording
+from curation.synthesis.answers import MARKS, Answer, Parsed, parse_json, parse_plain
 from curation.synthesis.config import SynthesisConfig
-from curation.synthesis.prompts import Language
-from curation.text import UNSPACED, dominant_script, one_line
+from curation.synthesis.copying import copied_characters, copied_share, copied_words
+from curation.synthesis.languages import Phrases, language_for, languages
+from curation.text import UNSPACED, dominant_script, script_counts, script_of
 
-_LABEL = re.compile(r"^(?:\W*(?:\d{1,2}[.):](?!\d)|Q(?:uestion)?\s*\d*\s*:))\s*", re.IGNORECASE)
-_MARKS = "?؟？;"
+Problem = tuple[str, str]
+"""(reason, what decided it)"""
+
 _SURE = 0.9  # probability from which 97 % of sentences of 120 languages are what was said
 _JUDGED_FROM = 20  # shorter questions are not told apart by the engines
+_TELLING = frozenset({"Greek", "Hangul", "Hiragana", "Katakana", "Thai"})  # one language's each
+_MIXED = 0.2  # share of letters from which a script is more than a name or two
 _MOST_REPEATS = 3
+_SHARED_FROM = 5
+# Characters that carry as much as a word elsewhere; the dense ones also need fewer in all.
+_DENSE = {"Han": 2, "Hiragana": 3, "Katakana": 3}
+_SYLLABLES_OF_WORD = {"vi": 1.5}  # written apart
+_CHARACTERS_OF_WORD = _DENSE | dict.fromkeys(UNSPACED - set(_DENSE), 5)
+_SENTENCE = re.compile(r"[^.!?？؟;。！।॥։፧]*(?:[.!。！।॥։]|[?？؟;፧]+[!?]*|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said."""
+class Checked:
+    """A question taken out of an answer, and the verdict on it; `reason` is "" for a good one."""
 
-    content: str
-    finish_reason: str
-
-
-def question_of(answer: Answer, prompt_opener: str, question_mark: str) -> str:
-    """Return the question in an answer: the opener in front, labels and quotes removed.
-
-    A base model is stopped at the question mark, which is put back.
-    """
-    text = one_line(prompt_opener + answer.content)
-    text = _LABEL.sub("", text).strip("\"'“”«»*_` ")
-    if prompt_opener and answer.finish_reason == "stop" and text and text[-1] not in _MARKS:
-        text += question_mark
-    return text
+    question: str
+    answer: str = ""
+    evidence: str = ""
+    reason: str = ""
+    value: str = ""
+    language_verdict: str = "unsure"
+    """ok, wrong or unsure: too short, or a close relative."""
 
 
-def reject_reason(
-    question: str,
+@dataclass(frozen=True, slots=True)
+class LanguageVerdict:
+    """ok, wrong or unsure, and the script or language that was found where it is wrong."""
+
+    verdict: str
+    found: str = ""
+
+
+def check(
+    answer: Answer, sample: Sample, config: SynthesisConfig, detector: LanguageDetector
+) -> Checked:
+    """Return the question in an answer with the first check that it fails, if any."""
+    if config.answer:
+        parsed = parse_json(answer, sample.paragraph)
+    else:
+        parsed = parse_plain(answer, sample.opener, sample.question_mark)
+    script = script_for(parsed.question, sample.language)
+    language = language_verdict(parsed.question, script, sample.language, detector)
+    problems = _problems(parsed, answer, sample, config, script, language)
+    reason, value = next(problems, ("", ""))
+    return Checked(parsed.question, parsed.answer, parsed.evidence, reason, value, language.verdict)
+
+
+def _problems(
+    parsed: Parsed,
     answer: Answer,
-    paragraph: str,
-    language: str,
-    words: Language | None,
+    sample: Sample,
     config: SynthesisConfig,
-    detector: LanguageDetector,
-) -> tuple[str, str] | None:
-    """Return (reason, value) of the first check that fails, None for a good question."""
-    script = dominant_script(question)
-    folded = question.casefold()
-    if answer.finish_reason in ("content_filter", "refusal") or _starts_with(folded, words):
+    script: str,
+    language: LanguageVerdict,
+) -> Iterator[Problem]:
+    """Yield what is wrong, the cheap and certain first; the caller takes the first."""
+    known = language_for(sample.language)
+    phrases = known.phrases if known else Phrases()
+    question = parsed.question
+    found = (
+        refusal(parsed.question or answer.content, answer, phrases),
+        finish_problem(answer, config),
+        parsed.problem,
+        length_problem(question, script, config),
+        several_questions(question, parsed.lines, script),
+        repetition(question, script),
+        meta_reference(question, phrases),
+        unresolved_reference(question, phrases),
+        ("wrong_language", language.found) if language.verdict == "wrong" else None,
+    )
+    yield from (problem for problem in found if problem)
+    if problem := copied(question, sample.paragraph, sample.language, script, config):
+        yield problem
+
+
+def refusal(text: str, answer: Answer, phrases: Phrases) -> Problem | None:
+    """Tell whether a model or its filter declined, in the asked language or in English."""
+    if answer.finish_reason in ("content_filter", "refusal"):
         return "refused", answer.finish_reason
-    if answer.finish_reason == "length":
-        return "truncated", f"raise synthesis.max_output_tokens = {config.max_output_tokens}"
-    if broken := _malformed(question, script, config):
-        return broken
-    if words and (phrase := next((p for p in words.meta_phrases if p in folded), "")):
-        return "meta_reference", phrase
-    if wrong := wrong_language(question, script, language, detector):
-        return "wrong_language", wrong
-    if (share := copied_share(question, paragraph)) > config.max_copied_share:
-        return "copied", f"{share:.2f} > {config.max_copied_share}"
-    return None
+    openings = (*phrases.refusals, *languages()["en"].phrases.refusals)
+    phrase = wording.starts_with(text, openings)
+    return ("refused", phrase) if phrase else None
 
 
-def _malformed(question: str, script: str, config: SynthesisConfig) -> tuple[str, str] | None:
+def finish_problem(answer: Answer, config: SynthesisConfig) -> Problem | None:
+    """Tell whether an answer was cut off."""
+    if answer.finish_reason != "length":
+        return None
+    return "truncated", f"raise synthesis.max_output_tokens = {config.max_output_tokens}"
+
+
+def length_problem(question: str, script: str, config: SynthesisConfig) -> Problem | None:
+    """Tell whether a question is too short or long; see the two options."""
     least = config.min_question_characters // (3 if script in UNSPACED else 1)
+    most = config.max_question_characters // (2 if script in _DENSE else 1)
     if len(question) < least or not script:
         return "too_short", f"{len(question)} < {least}"
-    if len([mark for mark in question if mark in "?؟？"]) > 1:
-        return "multiple_questions", ""
-    if (repeated := most_repeated(question, script)) > _MOST_REPEATS:
-        return "repetitive", f"a word {repeated} times"
-    return None
+    return ("too_long", f"{len(question)} > {most}") if len(question) > most else None
 
 
-def _starts_with(folded: str, words: Language | None) -> bool:
-    return bool(words) and folded.startswith(words.refusals if words else ())
+def several_questions(question: str, lines: int, script: str) -> Problem | None:
+    """Tell whether an answer has several lines, or several sentences with a question mark.
+
+    Marks in quotation marks belong to titles; Japanese may ask with か。alone.
+    """
+    if lines > 1:
+        return "multiple_questions", f"{lines} lines"
+    marks = MARKS if script == "Greek" else MARKS.replace(";", "")
+    text = wording.without_quotes(question)
+    sentences = _SENTENCE.findall(text if script == "Greek" else text.replace(";", ","))
+    asked = sum(any(m in s for m in marks) or s.endswith("か。") for s in sentences)
+    return ("multiple_questions", f"{asked} questions") if asked > 1 else None
+
+
+def repetition(question: str, script: str) -> Problem | None:
+    """Tell whether a word comes again and again, as from a model that has lost its way."""
+    repeated = most_repeated(question, script)
+    return ("repetitive", f"a word {repeated} times") if repeated > _MOST_REPEATS else None
 
 
 def most_repeated(question: str, script: str) -> int:
@@ -89,24 +149,79 @@ def most_repeated(question: str, script: str) -> int:
     """
     if script in UNSPACED:
         pieces = [question[i : i + 4] for i in range(len(question) - 3)]
+        pieces = [piece for piece in pieces if not piece.isascii()]
     else:
-        pieces = [word for word in re.findall(r"\w+", question.casefold()) if len(word) >= 4]
+        pieces = [wording.fold(word) for word in wording.words(question) if len(word) >= 4]
     return max(Counter(pieces).values(), default=0)
 
 
-def wrong_language(question: str, script: str, language: str, detector: LanguageDetector) -> str:
-    """Return the other language a question is in; "" where it fits or cannot be told."""
+def meta_reference(question: str, phrases: Phrases) -> Problem | None:
+    """Tell whether a question speaks of the text it was asked about."""
+    phrase = wording.find(question, phrases.meta, phrases.resolved, phrases.capitalises_nouns)
+    return ("meta_reference", phrase) if phrase else None
+
+
+def unresolved_reference(question: str, phrases: Phrases) -> Problem | None:
+    """Tell whether a question speaks of something that only the text could name."""
+    phrase = wording.find(question, phrases.unresolved, phrases.resolved, phrases.capitalises_nouns)
+    return ("unresolved_reference", phrase) if phrase else None
+
+
+def script_for(question: str, language: str) -> str:
+    """Return the script that a question is written in: its language's, if a fifth of it is.
+
+    Names keep their letters in any language: "Sky Movies和Sky Box也包含什么？" is Chinese.
+    """
+    counts = script_counts(question)
+    fitting = {script: n for script, n in counts.items() if fits_script(language, script)}
+    if sum(fitting.values()) < _MIXED * counts.total():
+        return dominant_script(question)
+    return dominant_script("".join(c for c in question if script_of(c) in fitting))
+
+
+def language_verdict(
+    question: str, script: str, language: str, detector: LanguageDetector
+) -> LanguageVerdict:
+    """Return whether a question is in its document's language: ok, wrong or unsure.
+
+    A script that does not fit is decisive, and so is one that only this language has; questions
+    under 20 characters (6 in unspaced scripts), languages that no engine knows and close
+    relatives stay unsure.
+    """
+    if not script:
+        return LanguageVerdict("unsure")
     if not fits_script(language, script):
-        return script
-    if len(question) < _JUDGED_FROM or not detector.knows(language):
-        return ""
-    verdict = detector.detect(question)
-    is_other = base_code(language) != verdict.language
-    return verdict.language if is_other and verdict.score >= _SURE else ""
+        return LanguageVerdict("wrong", script)
+    if script in _TELLING and detector.knows(language):
+        return LanguageVerdict("ok")
+    least = _JUDGED_FROM // (3 if script in UNSPACED else 1)
+    if len(question) < least or not detector.knows(language):
+        return LanguageVerdict("unsure")
+    said = detector.detect(question)
+    if said.language == base_code(language):
+        return LanguageVerdict("ok")
+    if said.score < _SURE or are_related(said.language, language):
+        return LanguageVerdict("unsure")
+    return LanguageVerdict("wrong", said.language)
 
 
-def copied_share(question: str, paragraph: str) -> float:
-    """Return the length of the longest common substring over the question's."""
-    matcher = SequenceMatcher(None, paragraph.casefold(), question.casefold(), autojunk=False)
-    longest = matcher.find_longest_match()
-    return longest.size / max(1, len(question))
+def copied(
+    question: str, paragraph: str, language: str, script: str, config: SynthesisConfig
+) -> Problem | None:
+    """Tell whether a question repeats the paragraph: by its share, or by words in a row.
+
+    A share counts from 5 words on, or "Who founded the Royal Society of Dunwick?" were a copy;
+    quotations are no copies, they are what is asked about.
+    """
+    own = wording.without_quotes(question)
+    unit = _CHARACTERS_OF_WORD.get(script, 0)
+    if unit:
+        shared = copied_characters(own, paragraph) // unit
+    else:
+        shared = int(copied_words(own, paragraph) / _SYLLABLES_OF_WORD.get(language, 1))
+    share = copied_share(own, paragraph)
+    if share > config.max_copied_share and shared >= _SHARED_FROM:
+        return "copied", f"{share:.2f} > {config.max_copied_share}"
+    if shared > config.max_copied_words:
+        return "copied", f"{shared} words in a row > {config.max_copied_words}"
+    return None

@@ -10,6 +10,11 @@ from curation.synthesis.judge import JudgeConfig
 from curation.synthesis.quotas import check_quotas
 from curation.synthesis.round_trip import RoundTripConfig
 
+PROMPTS = ("instruct", "paper", "base")
+STYLES = ("question", "keywords", "claim")
+DIFFICULTIES = ("", "easy", "medium", "hard")
+_LEAST_TOKENS_OF_ANSWERS = 128
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SynthesisConfig:
@@ -26,7 +31,14 @@ class SynthesisConfig:
     responses: str = ""
     """Local folder of the answer log; empty: OUT/responses, which must then be local."""
     prompt: str = "instruct"
-    """instruct: the paper's instruction; base: a text to continue, for models without tuning."""
+    """instruct: in the document's language; paper: one English prompt for all, as the paper's;
+    base: a text to continue, for models without tuning."""
+    style: str = "question"
+    """question; keywords: a search query of a few words; claim: a statement the text proves."""
+    difficulty: str = ""
+    """easy, medium or hard: a sentence of the prompt; empty: none."""
+    answer: bool = False
+    """Ask for question, answer and evidence as JSON in a strict schema."""
     languages: tuple[str, ...] = ()
     """Only documents in these languages; empty: all."""
     documents: int = 1000
@@ -62,8 +74,13 @@ class SynthesisConfig:
     """Tries per request on overload, server errors and dropped connections."""
     min_question_characters: int = 12
     """Shorter answers are no questions; a third of it in unspaced scripts."""
+    max_question_characters: int = 400
+    """Longer answers are no questions; half of it in Chinese and Japanese."""
     max_copied_share: float = 0.6
-    """Longest substring shared with the paragraph over the question's length."""
+    """Longest substring shared with the paragraph over the question's length, from 5 words on."""
+    max_copied_words: int = 7
+    """Words in a row shared with the paragraph; 2 characters are one in Chinese, 3 in Japanese, 5
+    in Thai."""
     near_duplicates: QuestionDuplicateConfig = field(default_factory=QuestionDuplicateConfig)
     """Questions that say nearly the same."""
     round_trip: RoundTripConfig = field(default_factory=RoundTripConfig)
@@ -74,8 +91,7 @@ class SynthesisConfig:
     """Draws documents and paragraphs, and is sent with each request."""
 
     def __post_init__(self) -> None:
-        if self.prompt not in ("instruct", "base"):
-            raise ConfigError(unknown_name("synthesis.prompt", self.prompt, ("instruct", "base")))
+        self._check_prompt()
         if self.local_server and self.base_url:
             raise ConfigError(
                 "synthesis.local_server and synthesis.base_url exclude each other; "
@@ -96,3 +112,31 @@ class SynthesisConfig:
         check_range("synthesis.max_document_tokens", self.max_document_tokens, 0, 1e9)
         check_quotas(self.quotas)
         check_range("synthesis.max_copied_share", self.max_copied_share, 0.0, 1.0)
+        check_range("synthesis.max_copied_words", self.max_copied_words, 0, 1000)
+        least = self.min_question_characters
+        check_range("synthesis.max_question_characters", self.max_question_characters, least, 1e6)
+
+    def _check_prompt(self) -> None:
+        for option, value, valid in (
+            ("prompt", self.prompt, PROMPTS),
+            ("style", self.style, STYLES),
+            ("difficulty", self.difficulty, DIFFICULTIES),
+        ):
+            if value not in valid:
+                raise ConfigError(unknown_name(f"synthesis.{option}", value, valid))
+        if self.prompt != "instruct" and (self.style != "question" or self.difficulty):
+            raise ConfigError(
+                f"synthesis.prompt = {self.prompt!r} asks plain questions only; set "
+                "synthesis.prompt = 'instruct', or unset synthesis.style and synthesis.difficulty"
+            )
+        if self.prompt != "instruct" and self.answer:
+            raise ConfigError(
+                f"synthesis.prompt = {self.prompt!r} cannot ask for answers; set "
+                "synthesis.prompt = 'instruct' or synthesis.answer = false"
+            )
+        if self.answer and self.max_output_tokens < _LEAST_TOKENS_OF_ANSWERS:
+            raise ConfigError(
+                f"synthesis.max_output_tokens = {self.max_output_tokens} cuts off answers with "
+                f"evidence; set it to {_LEAST_TOKENS_OF_ANSWERS} or more, or "
+                "synthesis.answer = false"
+            )

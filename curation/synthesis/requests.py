@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curation.records import Sample
+from curation.synthesis.answers import RESPONSE_FORMAT
 from curation.synthesis.config import SynthesisConfig
 
 PATHS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
@@ -53,6 +54,8 @@ def request_body(
         "temperature": config.temperature,
         "seed": config.seed,
     }
+    if config.answer:
+        body["response_format"] = RESPONSE_FORMAT
     return body | ({"stop": list(stop)} if stop else {})
 
 

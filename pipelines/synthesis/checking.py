@@ -9,10 +9,11 @@ import apache_beam as beam
 from curation import storage
 from curation.language import LanguageDetector
 from curation.records import Sample
-from curation.synthesis import checks, prompts
+from curation.synthesis import checks
+from curation.synthesis.answers import Answer
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.copying import copied_share
 from curation.synthesis.responses import Response
-from curation.text import dominant_script
 from pipelines.stored import Elements
 from pipelines.synth import SynthJob, load_answers, read_samples
 from pipelines.synthesis.outcomes import CHECKED, Checked, to_columns
@@ -58,22 +59,14 @@ def check_answer(
     """Return the question in an answer and the first check that it fails."""
     if response is None:
         return Checked("no_answer", "")
-    said = checks.Answer(response.content, response.finish_reason)
-    question = checks.question_of(said, sample.opener, sample.question_mark)
-    wording = prompts.language_for(sample.language)
-    problem = checks.reject_reason(
-        question, said, sample.paragraph, sample.language, wording, config, detector
-    )
+    said = Answer(response.content, response.finish_reason)
+    found = checks.check(said, sample, config, detector)
     return Checked(
-        *(problem or ("", "")),
-        question=question,
-        language_verdict=language_verdict(question, sample.language, detector),
-        copied_share=checks.copied_share(question, sample.paragraph),
+        reason=found.reason,
+        value=found.value,
+        question=found.question,
+        answer=found.answer,
+        evidence=found.evidence,
+        language_verdict=found.language_verdict,
+        copied_share=copied_share(found.question, sample.paragraph),
     )
-
-
-def language_verdict(question: str, language: str, detector: LanguageDetector) -> str:
-    """Return ok, wrong or, for what is too short or unknown to the engines, unsure."""
-    if checks.wrong_language(question, dominant_script(question), language, detector):
-        return "wrong"
-    return "ok" if len(question) >= 20 and detector.knows(language) else "unsure"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from curation.records import Sample
-from curation.synthesis import judge, prompts
+from curation.synthesis import judge
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.languages import english_name
 from curation.synthesis.requests import request_body, request_key
 
 
@@ -16,6 +17,7 @@ def judge_config(config: SynthesisConfig) -> SynthesisConfig:
     return dataclasses.replace(
         config,
         prompt="instruct",
+        answer=False,
         local_server="" if options.base_url else config.local_server,
         base_url=options.base_url or config.base_url,
         model=options.model or config.model,
@@ -27,8 +29,7 @@ def judge_config(config: SynthesisConfig) -> SynthesisConfig:
 
 def judge_sample(sample: Sample, question: str, config: SynthesisConfig) -> Sample:
     """Return what the judge is asked about a question, in the form of a sample."""
-    wording = prompts.language_for(sample.language)
-    text = judge.prompt(question, sample.paragraph, wording.name if wording else sample.language)
+    text = judge.prompt(question, sample.paragraph, english_name(sample.language))
     return dataclasses.replace(
         sample,
         key=request_key(

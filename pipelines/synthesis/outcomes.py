@@ -18,6 +18,8 @@ CHECKED = pa.schema(
         ("reason", pa.string()),
         ("value", pa.string()),
         ("question", pa.string()),
+        ("answer", pa.string()),
+        ("evidence", pa.string()),
         ("language_verdict", pa.string()),
         ("copied_share", pa.float32()),
     ]
@@ -41,6 +43,8 @@ class Checked:
     reason: str
     value: str
     question: str = ""
+    answer: str = ""
+    evidence: str = ""
     language_verdict: str = ""
     copied_share: float = 0.0
 

@@ -204,7 +204,7 @@ def _sample(
 ) -> Sample | None:
     config = job.config
     draw = sampling.generator(document.id, number, config.seed)
-    prompt = prompts.render(config.prompt, document.language, paragraph.text, draw)
+    prompt = prompts.render(config, document.language, paragraph.text, draw)
     if prompt is None:
         return None
     body = request_body(kind_of(config), prompt.text, prompt.stop, config)

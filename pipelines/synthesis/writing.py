@@ -9,6 +9,7 @@ import apache_beam as beam
 
 from curation import storage
 from curation.records import QUESTION, REJECT, Document, Question
+from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.responses import Response
 from curation.tokens import bucket_boundaries, length_part_names, shared_counter
 from pipelines.merges import keep_all
@@ -85,25 +86,20 @@ class PairUp(beam.DoFn):  # type: ignore[misc]
         return outputs
 
     def _add(self, outcome: Outcome, document: Document, spiller: Spiller) -> None:
-        pairs = make_questions(outcome, document, requested_model(self._job))
+        pairs = make_questions(outcome, document, self._job.config)
         count_tokens(pairs, self._counter)
         for pair in pairs:
             spiller.add("questions", pair, len(pair.positive))
 
 
-def requested_model(job: SynthJob) -> str:
-    """Return the model's name as it is sent."""
-    return job.config.model or job.config.local_server
-
-
-def make_questions(outcome: Outcome, document: Document, model: str) -> list[Question]:
+def make_questions(outcome: Outcome, document: Document, config: SynthesisConfig) -> list[Question]:
     """Return the question paired with its whole document, and with its paragraph."""
     sample, response = outcome.sample, outcome.response
     assert response is not None, "a question without an answer is a reject"
     positives = {"question-document": document.text}
     if len(sample.paragraph) < len(document.text):
         positives["question-passage"] = sample.paragraph
-    common = _provenance(outcome, response, model)
+    common = _provenance(outcome, response, config)
     return [
         Question(
             query=outcome.checked.question,
@@ -119,7 +115,7 @@ def make_questions(outcome: Outcome, document: Document, model: str) -> list[Que
     ]
 
 
-def _provenance(outcome: Outcome, response: Response, model: str) -> dict[str, Any]:
+def _provenance(outcome: Outcome, response: Response, config: SynthesisConfig) -> dict[str, Any]:
     """Return the columns that a question has besides those of a pair."""
     sample, checked, decided = outcome.sample, outcome.checked, outcome.decided
     return {
@@ -129,14 +125,18 @@ def _provenance(outcome: Outcome, response: Response, model: str) -> dict[str, A
         "paragraph_start": sample.paragraph_start,
         "paragraph_end": sample.paragraph_start + len(sample.paragraph),
         "paragraph_position": sample.paragraph_position,
-        "requested_model": model,
+        "requested_model": config.model or config.local_server,
         "model": response.model,
         "prompt_version": sample.prompt_version,
+        "style": config.style,
+        "difficulty": config.difficulty,
         "request_key": sample.key,
         "finish_reason": response.finish_reason,
         "input_tokens": response.input_tokens,
         "output_tokens": response.output_tokens,
         "created_at": response.created_at,
+        "answer": checked.answer,
+        "evidence": checked.evidence,
         "language_verdict": checked.language_verdict,
         "copied_share": checked.copied_share,
         "round_trip_rank": decided.round_trip_rank,

@@ -20,7 +20,7 @@ def test_defaults_hold_no_key() -> None:
     [
         (
             {"prompt": "bass"},
-            "unknown synthesis.prompt 'bass': did you mean 'base'? valid: base, instruct",
+            "unknown synthesis.prompt 'bass': did you mean 'base'? valid: base, instruct, paper",
         ),
         (
             {"local_server": "gemma-3-270m", "base_url": "http://x/v1"},
@@ -30,6 +30,17 @@ def test_defaults_hold_no_key() -> None:
             {"local_server": "gemma-3"},
             "unknown synthesis.local_server 'gemma-3': did you mean 'gemma-3-270m'? ",
         ),
+        (
+            {"style": "claims"},
+            "unknown synthesis.style 'claims': did you mean 'claim'? valid: claim, keywords, quest",
+        ),
+        ({"difficulty": "harder"}, "unknown synthesis.difficulty 'harder': did you mean 'hard'?"),
+        ({"prompt": "base", "style": "claim"}, "synthesis.prompt = 'base' asks plain questions"),
+        ({"prompt": "paper", "difficulty": "hard"}, "synthesis.prompt = 'paper' asks plain que"),
+        ({"prompt": "base", "answer": True}, "synthesis.prompt = 'base' cannot ask for answers"),
+        ({"answer": True}, "synthesis.max_output_tokens = 64 cuts off answers with evidence; set "),
+        ({"max_copied_words": -1}, "synthesis.max_copied_words = -1 is outside 0 .. 1000"),
+        ({"max_question_characters": 11}, "synthesis.max_question_characters = 11 is outside 12"),
         ({"temperature": 2.1}, "synthesis.temperature = 2.1 is outside 0 .. 2"),
         ({"concurrency": 0}, "synthesis.concurrency = 0 is outside 1 .. 10000"),
         ({"max_output_tokens": 0}, "synthesis.max_output_tokens = 0 is outside 1 .. 100000"),
