@@ -17,7 +17,7 @@ from curation.records import Reject
 from curation.synthesis import judge
 from pipelines.report.synth_page import page
 from pipelines.stage import Stage
-from pipelines.synth import SynthJob, read_undrawn
+from pipelines.synth import SynthJob, read_samples, read_undrawn
 from pipelines.synthesis.outcomes import Outcome, outcomes
 
 REPORT_VERSION = 1
@@ -98,10 +98,11 @@ def write(
     stage: Stage, job: SynthJob, counts: Counter[str], usage: Mapping[str, Counter[str]]
 ) -> Report:
     """Write both files; return the report."""
-    found, documents = gather(job)
+    found, documents, models = gather(job)
     name = stage.out.rstrip("/").rsplit("/", 1)[-1]
     report = assemble(name, stage.fingerprint, found, usage) | {"counts": dict(counts)}
     report["totals"]["documents"] = documents
+    report["models"] = dict(_largest_first(models))
     report["prompts"] = prompts_of(job)
     report["config"] = dict(stage.config["synthesis"])
     storage.write_json(storage.join(stage.out, "reports/synth.json"), report)
@@ -109,8 +110,9 @@ def write(
     return report
 
 
-def gather(job: SynthJob) -> tuple[dict[str, LanguageFacts], int]:
-    """Return the facts of each language, and of how many documents samples were drawn."""
+def gather(job: SynthJob) -> tuple[dict[str, LanguageFacts], int, Counter[str]]:
+    """Return the facts of each language, the documents asked about, and answers by served model."""
+    models: Counter[str] = Counter()
     found: dict[str, LanguageFacts] = {}
     seen: set[str] = set()
     documents = 0
@@ -122,10 +124,11 @@ def gather(job: SynthJob) -> tuple[dict[str, LanguageFacts], int]:
             facts.add(outcome, is_new=sample.key not in seen)
             seen.add(sample.key)
             asked_about.add(sample.document_id)
+            models.update([outcome.response.model] if outcome.response else [])
         for reject in read_undrawn(job, part):
             found.setdefault(reject.language, LanguageFacts()).add_undrawn(reject)
         documents += len(asked_about)
-    return found, documents
+    return found, documents, models
 
 
 def assemble(
@@ -200,8 +203,6 @@ def _largest_first(sizes: Mapping[str, int]) -> list[tuple[str, int]]:
 
 def prompts_of(job: SynthJob) -> dict[str, str]:
     """Return a prompt as it was sent for each version of a prompt, its paragraph left out."""
-    from pipelines.synth import read_samples
-
     found: dict[str, tuple[str, str]] = {}
     for part in job.sampled_parts():
         for sample in read_samples(job.samples_path(part)):

@@ -20,6 +20,8 @@ KILLS = [
     ("curate", (), "documents/part-00000.parquet", False, CURATED),
     ("curate", (), "documents/_SUCCESS", True, CURATED),
     ("synth", CURATED, "/samples/part-00000.parquet", True, ("questions",)),
+    ("synth", CURATED, "question-ranks/part-00001.parquet", True, ("questions", "question-ranks")),
+    ("synth", CURATED, "/decided/part-00001.parquet", False, ("questions",)),
     ("synth", CURATED, "questions/length=0-500/part-00000.parquet", False, ("questions",)),
     ("mine-negatives", ("pairs", "questions"), "vectors/queries.npy", True, ("training",)),
     ("mine-negatives", ("pairs", "questions"), "length=0-500/part-00000", False, ("training",)),
