@@ -18,10 +18,10 @@ def decide(config: RunConfig, job: Any) -> Counter[str]:
 
     usage: Counter[str] = Counter()
 
-    def judge_all(questions: Any) -> dict[str, Any]:
+    def ask(questions: Any) -> Any:
         return ask_judge(config, questions, usage)
 
-    deciding.decide(job, rank_questions(config, job), judge_all)
+    deciding.decide(job, rank_questions(config, job), ask)
     return usage
 
 
@@ -56,22 +56,22 @@ def rank_questions(config: RunConfig, job: Any) -> Any:
     return ranking.Ranks(manifest.part_paths(directory, manifest.read(directory, "make synth")))
 
 
-def ask_judge(config: RunConfig, questions: Any, usage: Counter[str]) -> dict[str, Any]:
-    """Ask the judge about questions whose grade the log does not hold; return the answers."""
+def ask_judge(config: RunConfig, questions: Any, usage: Counter[str]) -> Any:
+    """Ask the judge what the log does not hold; return what finds an answer by its key."""
     from curation.synthesis.responses import ResponseLog
     from pipelines.commands.synth import ask, responses_folder
     from pipelines.synthesis.judging import judge_config, judge_sample
 
-    samples = [judge_sample(sample, said, config.synthesis) for sample, said in questions]
+    made = (judge_sample(sample, said, config.synthesis) for sample, said in questions())
+    samples = {sample.key: sample for sample in made}
     log = ResponseLog(responses_folder(config))
-    missing = {sample.key: sample for sample in samples if sample.key not in log.known}
+    missing = [sample for key, sample in samples.items() if key not in log.known]
     if missing:
-        ask(judge_config(config.synthesis), log, list(missing.values()))
+        ask(judge_config(config.synthesis), log, missing)
     log.close()
-    answers = {s.key: log.known[s.key] for s in samples if s.key in log.known}
-    usage["requests"] = len(missing)
-    usage["cached"] = len({s.key for s in samples}) - len(missing)
-    usage["input_tokens"] = sum(answer.input_tokens for answer in answers.values())
-    usage["output_tokens"] = sum(answer.output_tokens for answer in answers.values())
-    usage["unanswered"] = len({s.key for s in samples}) - len(answers)
-    return answers
+    answers = [log.known[key] for key in samples if key in log.known]
+    usage["requests"], usage["cached"] = len(missing), len(samples) - len(missing)
+    usage["input_tokens"] = sum(answer.input_tokens for answer in answers)
+    usage["output_tokens"] = sum(answer.output_tokens for answer in answers)
+    usage["unanswered"] = len(samples) - len(answers)
+    return log.known.get

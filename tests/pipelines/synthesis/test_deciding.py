@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curation.caps import hash64
 from curation.records import SAMPLE, Sample, to_table
 from curation.storage import write_parquet
 from curation.synthesis.config import SynthesisConfig
@@ -67,7 +68,7 @@ def test_of_repeated_questions_the_smallest_key_is_kept(
         rows.setdefault(part, []).append((sample(key), Checked(reason, "", question)))
     for part, found in rows.items():
         write_checked(job, part, found)
-    assert deciding.repeats(job) == {s.id: "2" * 32 for s in (sample("3"), sample("5"))}
+    assert deciding.repeats(job) == {hash64(sample(key).id): "2" * 32 for key in "35"}
 
 
 def test_one_answer_makes_one_question(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_one_answer_makes_one_question(tmp_path: Path) -> None:
     both = [(sample("1", name), Checked("", "", "Who built it?")) for name in ("d:x", "d:y")]
     write_checked(job, "a", both)
     [(lost, kept)] = deciding.repeats(job).items()
-    assert lost in {"d:x#" + "1" * 32, "d:y#" + "1" * 32}
+    assert lost in {hash64(sample("1", name).id) for name in ("d:x", "d:y")}
     assert kept == "1" * 32
 
 
