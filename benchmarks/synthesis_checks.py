@@ -3,8 +3,9 @@
     python benchmarks/synthesis_checks.py DATA [--limit 300] [--show]
 
 DATA holds `retrieval/SPLIT/NAME/{corpus,queries}.jsonl.gz, qrels.tsv`; each question is checked
-against its own passage. A reject is a false one unless reading it says otherwise; `--show` prints
-them. `copied` has its own column: annotators who see the passage do copy.
+against its own passage; those of XOR-TyDi (`qa/xor_tydi`) have none. A reject is a false one
+unless reading it says otherwise; `--show` prints them. `copied` has its own column: annotators who
+see the passage do copy.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ SETS = (
     "train/arcd-train-ar",
     "train/qed-nq-dev-en",
 )
+XOR = "qa/xor_tydi/mia_2022_dev_xorqa.jsonl.gz"
+XOR_LANGUAGES = ("ar", "bn", "fi", "ja", "ko", "ru", "te")
 
 
 def main() -> None:
@@ -47,20 +50,26 @@ def main() -> None:
     arguments = parser.parse_args()
     detector, config = LanguageDetector(), SynthesisConfig()
     print(f"{'set':<24}{'n':>5}{'false %':>9}{'copied %':>10}{'unsure %':>10}{'ms':>7}  reasons")
-    for name in SETS:
-        folder = arguments.data / "retrieval" / name
-        if not folder.exists():
-            print(f"{name:<24} absent")
-            continue
+    for name, listed in sets(arguments.data, arguments.limit):
         start = time.process_time()
-        results = [
-            (check(Answer(sample.prompt, "stop"), sample, config, detector), sample)
-            for sample in samples(folder, arguments.limit)
-        ]
-        report(name, [checked for checked, _ in results], time.process_time() - start)
-        for checked, _ in results if arguments.show else ():
+        results = [check(Answer(s.prompt, "stop"), s, config, detector) for s in listed]
+        report(name, results, time.process_time() - start)
+        for checked in results if arguments.show else ():
             if checked.reason not in ("", "copied"):
                 print(f"    {checked.reason} [{checked.value}] {checked.question}")
+
+
+def sets(data: Path, limit: int) -> Iterator[tuple[str, list[Sample]]]:
+    """Yield the sets that are there, with their samples."""
+    for name in SETS:
+        folder = data / "retrieval" / name
+        if folder.exists():
+            yield name, list(samples(folder, limit))
+    if (data / XOR).exists():
+        rows = list(_rows(data / XOR))
+        for language in XOR_LANGUAGES:
+            asked = [row["question"] for row in rows if row["lang"] == language]
+            yield f"xor-tydi-{language}", [_sample(q, "", language) for q in asked[:limit]]
 
 
 def report(name: str, results: list[Checked], seconds: float) -> None:
@@ -85,11 +94,15 @@ def samples(folder: Path, limit: int) -> Iterator[Sample]:
     language = folder.name.rsplit("-", 1)[-1].replace("_", "-")
     for pair in pairs[:: max(1, len(pairs) // limit)][:limit]:
         passage, question = passages[pair["corpus-id"]], queries[pair["query-id"]]
-        yield Sample(
-            key=pair["query-id"], document_id="", language=language, source="", paragraph=passage,
-            paragraph_start=0, paragraph_position=0.0, prompt=question, opener="",
-            question_mark="", stop=[], prompt_version="",
-        )  # fmt: skip
+        yield _sample(question, passage, language)
+
+
+def _sample(question: str, passage: str, language: str) -> Sample:
+    return Sample(
+        key="", document_id="", language=language, source="", paragraph=passage,
+        paragraph_start=0, paragraph_position=0.0, prompt=question, opener="",
+        question_mark="", stop=[], prompt_version="",
+    )  # fmt: skip
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -31,7 +31,7 @@ RESPONSE_FORMAT: dict[str, Any] = {
 """What a request for question, answer and evidence names as its `response_format`."""
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 _BULLET = re.compile(r"^[\s*_#>•-]*(?:\(?[0-9०-९০-৯٠-٩۰-۹๐-๙]{1,2}[.):）、](?!\d))?[\s*_#>•-]*")
 _QUOTES = "\"'“”„‟‘’«»‹›「」『』*_`"
 _DOUBLE = '"“”„‟«»「」『』'
@@ -69,7 +69,7 @@ def parse_plain(answer: Answer, opener: str = "", question_mark: str = "") -> Pa
         del lines[0]
     question = one_line(" ".join(lines))
     if opener and answer.finish_reason == "stop" and question and question[-1] not in MARKS:
-        question += question_mark
+        question = question.rstrip(" :,;–-") + question_mark
     return Parsed(question, lines=len(lines))
 
 
@@ -82,12 +82,17 @@ def parse_json(answer: Answer, paragraph: str) -> Parsed:
     found, problem = _json_object(_THOUGHT.sub("", answer.content))
     if problem:
         return Parsed("", problem=("bad_json", problem))
-    question, short, evidence = (one_line(found[name]) for name in FIELDS)
-    question = unlabelled(question)
+    asked = parse_plain(Answer(found["question"], answer.finish_reason))
+    evidence = one_line(found["evidence"])
     bare = one_case(evidence.strip(_QUOTES + " .…"))
-    if not bare or bare not in one_case(one_line(paragraph)):
-        return Parsed(question, short, evidence, problem=("evidence_not_found", evidence[:100]))
-    return Parsed(question, short, evidence)
+    is_there = bool(bare) and bare in one_case(one_line(paragraph))
+    return Parsed(
+        question=asked.question,
+        answer=one_line(found["answer"]),
+        evidence=evidence,
+        lines=asked.lines,
+        problem=None if is_there else ("evidence_not_found", evidence[:100]),
+    )
 
 
 def unlabelled(line: str) -> str:

@@ -8,28 +8,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from curation.language import LanguageDetector
-from curation.language_codes import are_related, base_code, fits_script
 from curation.records import Sample
 from curation.synthesis import wording
 from curation.synthesis.answers import MARKS, Answer, Parsed, parse_json, parse_plain
 from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.copying import copied_characters, copied_share, copied_words
 from curation.synthesis.languages import Phrases, language_for, languages
-from curation.text import UNSPACED, dominant_script, script_counts, script_of
+from curation.synthesis.question_language import LanguageVerdict, language_verdict, script_for
+from curation.text import UNSPACED
 
 Problem = tuple[str, str]
 """(reason, what decided it)"""
 
-_SURE = 0.9  # probability from which 97 % of sentences of 120 languages are what was said
-_JUDGED_FROM = 20  # shorter questions are not told apart by the engines
-_TELLING = frozenset({"Greek", "Hangul", "Hiragana", "Katakana", "Thai"})  # one language's each
-_MIXED = 0.2  # share of letters from which a script is more than a name or two
 _MOST_REPEATS = 3
 _SHARED_FROM = 5
-# Characters that carry as much as a word elsewhere; the dense ones also need fewer in all.
-_DENSE = {"Han": 2, "Hiragana": 3, "Katakana": 3}
+_DENSE = frozenset({"Han", "Hangul", "Hiragana", "Katakana"})  # half the characters say as much
+# Of the least length: "ما هو السل؟" has no letters for its vowels, "다이묘는?" is whole.
+_LEAST_SHARE = dict.fromkeys(UNSPACED, 1 / 3) | {"Hangul": 0.5, "Arabic": 0.75, "Hebrew": 0.75}
 _SYLLABLES_OF_WORD = {"vi": 1.5}  # written apart
-_CHARACTERS_OF_WORD = _DENSE | dict.fromkeys(UNSPACED - set(_DENSE), 5)
+_CHARACTERS_OF_WORD = dict.fromkeys(UNSPACED, 5) | {"Han": 2, "Hiragana": 3, "Katakana": 3}
 _SENTENCE = re.compile(r"[^.!?？؟;。！।॥։፧]*(?:[.!。！।॥։]|[?？؟;፧]+[!?]*|$)")
 
 
@@ -44,14 +41,6 @@ class Checked:
     value: str = ""
     language_verdict: str = "unsure"
     """ok, wrong or unsure: too short, or a close relative."""
-
-
-@dataclass(frozen=True, slots=True)
-class LanguageVerdict:
-    """ok, wrong or unsure, and the script or language that was found where it is wrong."""
-
-    verdict: str
-    found: str = ""
 
 
 def check(
@@ -115,7 +104,7 @@ def finish_problem(answer: Answer, config: SynthesisConfig) -> Problem | None:
 
 def length_problem(question: str, script: str, config: SynthesisConfig) -> Problem | None:
     """Tell whether a question is too short or long; see the two options."""
-    least = config.min_question_characters // (3 if script in UNSPACED else 1)
+    least = int(config.min_question_characters * _LEAST_SHARE.get(script, 1))
     most = config.max_question_characters // (2 if script in _DENSE else 1)
     if len(question) < least or not script:
         return "too_short", f"{len(question)} < {least}"
@@ -132,7 +121,10 @@ def several_questions(question: str, lines: int, script: str) -> Problem | None:
     marks = MARKS if script == "Greek" else MARKS.replace(";", "")
     text = wording.without_quotes(question)
     sentences = _SENTENCE.findall(text if script == "Greek" else text.replace(";", ","))
-    asked = sum(any(m in s for m in marks) or s.endswith("か。") for s in sentences)
+    asked = sum(
+        (any(mark in s for mark in marks) or s.endswith("か。")) and any(map(str.isalpha, s))
+        for s in sentences
+    )
     return ("multiple_questions", f"{asked} questions") if asked > 1 else None
 
 
@@ -145,10 +137,11 @@ def repetition(question: str, script: str) -> Problem | None:
 def most_repeated(question: str, script: str) -> int:
     """Return how often the most frequent word of 4 or more letters occurs.
 
-    In scripts without spaces any 4 characters in a row count as a word.
+    In scripts without spaces as many characters in a row as two words have count as one.
     """
     if script in UNSPACED:
-        pieces = [question[i : i + 4] for i in range(len(question) - 3)]
+        size = 2 * _CHARACTERS_OF_WORD[script]
+        pieces = [question[i : i + size] for i in range(len(question) - size + 1)]
         pieces = [piece for piece in pieces if not piece.isascii()]
     else:
         pieces = [wording.fold(word) for word in wording.words(question) if len(word) >= 4]
@@ -165,44 +158,6 @@ def unresolved_reference(question: str, phrases: Phrases) -> Problem | None:
     """Tell whether a question speaks of something that only the text could name."""
     phrase = wording.find(question, phrases.unresolved, phrases.resolved, phrases.capitalises_nouns)
     return ("unresolved_reference", phrase) if phrase else None
-
-
-def script_for(question: str, language: str) -> str:
-    """Return the script that a question is written in: its language's, if a fifth of it is.
-
-    Names keep their letters in any language: "Sky Movies和Sky Box也包含什么？" is Chinese.
-    """
-    counts = script_counts(question)
-    fitting = {script: n for script, n in counts.items() if fits_script(language, script)}
-    if sum(fitting.values()) < _MIXED * counts.total():
-        return dominant_script(question)
-    return dominant_script("".join(c for c in question if script_of(c) in fitting))
-
-
-def language_verdict(
-    question: str, script: str, language: str, detector: LanguageDetector
-) -> LanguageVerdict:
-    """Return whether a question is in its document's language: ok, wrong or unsure.
-
-    A script that does not fit is decisive, and so is one that only this language has; questions
-    under 20 characters (6 in unspaced scripts), languages that no engine knows and close
-    relatives stay unsure.
-    """
-    if not script:
-        return LanguageVerdict("unsure")
-    if not fits_script(language, script):
-        return LanguageVerdict("wrong", script)
-    if script in _TELLING and detector.knows(language):
-        return LanguageVerdict("ok")
-    least = _JUDGED_FROM // (3 if script in UNSPACED else 1)
-    if len(question) < least or not detector.knows(language):
-        return LanguageVerdict("unsure")
-    said = detector.detect(question)
-    if said.language == base_code(language):
-        return LanguageVerdict("ok")
-    if said.score < _SURE or are_related(said.language, language):
-        return LanguageVerdict("unsure")
-    return LanguageVerdict("wrong", said.language)
 
 
 def copied(

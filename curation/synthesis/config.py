@@ -73,9 +73,10 @@ class SynthesisConfig:
     max_attempts: int = 5
     """Tries per request on overload, server errors and dropped connections."""
     min_question_characters: int = 12
-    """Shorter answers are no questions; a third of it in unspaced scripts."""
+    """Shorter answers are no questions; 3/4 of it in Arabic and Hebrew letters, half in Korean,
+    a third in unspaced scripts."""
     max_question_characters: int = 400
-    """Longer answers are no questions; half of it in Chinese and Japanese."""
+    """Longer answers are no questions; half of it in Chinese, Japanese and Korean."""
     max_copied_share: float = 0.6
     """Longest substring shared with the paragraph over the question's length, from 5 words on."""
     max_copied_words: int = 7

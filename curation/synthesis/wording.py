@@ -47,9 +47,9 @@ def fold(word: str) -> str:
     return word.casefold().replace("i\u0307", "i")
 
 
-def without_quotes(text: str) -> str:
-    """Return a text with an X for what stands in quotation marks: titles and names."""
-    return _QUOTED.sub(" X ", text)
+def without_quotes(text: str, name: str = "X") -> str:
+    """Return a text with `name` for what stands in quotation marks: titles and names."""
+    return _QUOTED.sub(f" {name} ", text)
 
 
 def find(

@@ -94,8 +94,9 @@ def test_lines_are_counted_without_preamble(content: str, lines: int) -> None:
         ("من", " بنى المنارة؟", "stop", "؟", "من بنى المنارة؟"),
         ("Ποιος", " έχτισε τον φάρο", "stop", ";", "Ποιος έχτισε τον φάρο;"),
         ("谁", "建造了灯塔", "stop", "？", "谁建造了灯塔？"),
+        ("Who", " built it in 1834: ", "stop", "?", "Who built it in 1834?"),
     ],
-    ids=["stopped", "has-mark", "truncated", "spanish", "arabic", "arabic-mark", "greek", "han"],
+    ids=["stopped", "mark", "cut", "spanish", "arabic", "arabic-mark", "greek", "han", "colon"],
 )
 def test_question_of_a_base_model(
     opener: str, content: str, reason: str, mark: str, question: str
@@ -184,6 +185,11 @@ def test_bad_json(content: str, value: str) -> None:
 def test_evidence_must_stand_in_the_paragraph(evidence: str) -> None:
     problem = parse_json(Answer(fields(evidence=evidence), "stop"), PARAGRAPH).problem
     assert problem == ("evidence_not_found", evidence)
+
+
+def test_several_lines_in_a_json_field_are_several_questions() -> None:
+    content = fields(question="1. ใครสร้าง\n2. สร้างเมื่อใด")
+    assert parse_json(Answer(content, "stop"), PARAGRAPH).lines == 2
 
 
 def test_evidence_in_scripts_without_spaces() -> None:

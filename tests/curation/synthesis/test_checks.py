@@ -11,6 +11,7 @@ from curation.synthesis import checks
 from curation.synthesis.answers import Answer
 from curation.synthesis.checks import Checked
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.question_language import script_for
 
 PARAGRAPH = "The harbour company built the lighthouse of Dunwick in 1834, and its lamp still burns."
 GOOD = "Which company was responsible for the lighthouse at Dunwick?"
@@ -75,6 +76,8 @@ def test_good_question_passes(language: str, detector: LanguageDetector) -> None
         (GOOD, {"reason": "content_filter"}, ("refused", "content_filter")),
         (GOOD, {"reason": "length"}, ("truncated", "raise synthesis.max_output_tokens = 64")),
         ("Who was it", {}, ("too_short", "10 < 12")),
+        ("누구인가", {"language": "ko"}, ("too_short", "4 < 6")),
+        ("من هو؟", {"language": "ar"}, ("too_short", "6 < 9")),
         ("誰か？", {"language": "ja"}, ("too_short", "3 < 4")),
         ("1834 1835 1836 1837?", {}, ("too_short", "20 < 12")),
         ("", {}, ("too_short", "0 < 12")),
@@ -96,8 +99,9 @@ def test_good_question_passes(language: str, detector: LanguageDetector) -> None
     ],
     ids=[
         "refusal-words", "refusal-in-english", "refusal-chinese", "refusal", "filter", "length",
-        "short", "short-unspaced", "no-letters", "empty", "long", "long-chinese", "two", "lines",
-        "repeated", "meta", "unresolved", "script", "script-latin", "language", "copied",
+        "short", "short-korean", "short-arabic", "short-unspaced", "no-letters", "empty", "long",
+        "long-chinese", "two", "lines", "repeated", "meta", "unresolved", "script",
+        "script-latin", "language", "copied",
     ],
 )  # fmt: skip
 def test_each_reason(
@@ -170,6 +174,7 @@ def test_names_are_no_copies(
         ("en", "Who wrote 'Utopia', or did nobody? Nobody knows."),
         ("en", 'Who wrote "Who Is Afraid of Virginia Woolf?" in 1962?'),
         ("en", "Who built the lighthouse?? "),
+        ("de", "?Wann wurde der Hafen gebaut?"),
         ("en", "Which is older; the harbour or the lighthouse?"),
         ("el", "Ποιος έχτισε τον φάρο του Ντάνγουιτς;"),
         ("th", "ใครสร้างประภาคารแห่งดันวิช และสร้างในปีใด"),
@@ -180,7 +185,7 @@ def test_names_are_no_copies(
 )
 def test_one_question_is_no_two(language: str, question: str) -> None:
     """Marks in titles, repeated marks and semicolons make no second question."""
-    script = checks.script_for(question, language)
+    script = script_for(question, language)
     assert checks.several_questions(question, 1, script) is None
 
 
@@ -200,7 +205,7 @@ def test_one_question_is_no_two(language: str, question: str) -> None:
     ],
 )
 def test_two_questions_are_found_in_each_script(language: str, question: str) -> None:
-    script = checks.script_for(question, language)
+    script = script_for(question, language)
     assert checks.several_questions(question, 1, script) == ("multiple_questions", "2 questions")
 
 
@@ -219,52 +224,6 @@ def test_two_questions_are_found_in_each_script(language: str, question: str) ->
 def test_most_repeated(question: str, script: str, most: int) -> None:
     """Short words do not count; scripts without spaces are counted in fours."""
     assert checks.most_repeated(question, script) == most
-
-
-@pytest.mark.parametrize(
-    ("question", "language", "script"),
-    [
-        ("Sky Movies和Sky Box office也包含什么？", "zh", "Han"),
-        ("Main Quadrangles คืออะไร", "th", "Thai"),
-        ("Кто написал Liber servitoris?", "ru", "Cyrillic"),
-        ("What have studies of the 北京 found?", "zh", "Latin"),
-        ("ライトハウス", "ja", "Katakana"),
-        ("灯台は誰が", "ja", "Hiragana"),
-        ("Who?", "xx", "Latin"),
-        ("1834", "en", ""),
-    ],
-)
-def test_names_do_not_change_the_script(question: str, language: str, script: str) -> None:
-    """A fifth of the letters in the language's own script is enough."""
-    assert checks.script_for(question, language) == script
-
-
-@pytest.mark.parametrize(
-    ("question", "language", "verdict", "found"),
-    [
-        ("Qui est-ce ?", "en", "unsure", ""),
-        ("Кто это?", "en", "wrong", "Cyrillic"),
-        ("Who?", "ja", "wrong", "Latin"),
-        ("誰ですか？", "ja", "ok", ""),
-        ("누구?", "ko", "ok", ""),
-        ("ใคร", "th", "ok", ""),
-        ("ποιος;", "el", "ok", ""),
-        ("谁建造了邓尼奇的灯塔？", "ja", "wrong", "zh"),
-        ("谁?", "zh", "unsure", ""),
-        (GOOD, "en-GB", "ok", ""),
-        (GOOD, "xx", "unsure", ""),
-        (GOOD, "de", "wrong", "en"),
-        ("Hvilket selskap bygget fyrtårnet ved havnen i Dunwick?", "da", "unsure", ""),
-        ("", "en", "unsure", ""),
-    ],
-)
-def test_language_verdict(
-    question: str, language: str, verdict: str, found: str, detector: LanguageDetector
-) -> None:
-    """The script decides alone; short questions and close relatives stay unsure."""
-    script = checks.script_for(question, language)
-    judged = checks.language_verdict(question, script, language, detector)
-    assert (judged.verdict, judged.found) == (verdict, found)
 
 
 def test_unsure_passes_and_is_told(detector: LanguageDetector) -> None:
