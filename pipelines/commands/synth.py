@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from curation import manifest, storage
@@ -16,12 +14,16 @@ from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.report import card
 from pipelines.stage import Stage, label_counts
-from pipelines.terminal import Progress, say
+from pipelines.terminal import say
 from pipelines.work import total_counts
 
 OUTPUTS = ("questions", "rejects/synth")
 # What may change without a new question being asked or another one kept.
-_WITHOUT_EFFECT = ("concurrency", "timeout_seconds", "max_attempts", "api_key_env", "responses")
+_WITHOUT_EFFECT = (
+    *("base_url", "endpoints", "api_key_env", "concurrency", "rpm", "tpm", "timeout_seconds"),
+    *("input_price", "cached_input_price", "output_price", "max_usd", "max_tokens"),
+    *("max_requests", "max_attempts", "responses"),
+)
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -63,7 +65,8 @@ def responses_folder(config: RunConfig) -> str:
 
 def check_endpoint(config: SynthesisConfig) -> None:
     """Raise `ConfigError` where no model is named."""
-    if not config.local_server and not (config.base_url and config.model):
+    has_endpoint = bool(config.base_url or config.endpoints)
+    if not config.local_server and not (has_endpoint and config.model):
         raise ConfigError(
             "synthesis needs a model: set synthesis.base_url and synthesis.model, "
             "or synthesis.local_server = 'gemma-3-270m'"
@@ -73,7 +76,8 @@ def check_endpoint(config: SynthesisConfig) -> None:
 def describe(config: RunConfig, documents: dict[str, Any]) -> str:
     """Return what would be asked."""
     wanted = config.synthesis.documents_per_language
-    where = config.synthesis.base_url or f"a local {config.synthesis.local_server}"
+    labels = ", ".join(endpoint.base_url for endpoint in config.synthesis.all_endpoints())
+    where = labels or f"a local {config.synthesis.local_server}"
     languages = ", ".join(config.synthesis.languages) or "each language"
     return (
         f"would draw up to {wanted:,} documents of {languages} among {documents['rows']:,} in "
@@ -140,6 +144,7 @@ def has_unanswered(stage: Stage) -> bool:
 def generate(config: RunConfig, job: Any) -> Counter[str]:
     """Ask for the answers that the log does not hold; return requests and tokens."""
     from curation.synthesis.responses import ResponseLog
+    from pipelines.asking import ask
     from pipelines.synth import read_samples, write_answers
 
     samples = [
@@ -155,55 +160,21 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
             f"= {job.config.max_document_characters} and has a prompt in its language"
         )
     log = ResponseLog(responses_folder(config))
-    missing = [sample for sample in samples if sample.key not in log.known]
-    usage = Counter({"requests": len(missing), "cached": len(samples) - len(missing)})
-    if missing:
-        ask(config.synthesis, log, missing)
-    log.close()
-    answers = [log.known[s.key] for s in samples if s.key in log.known]
-    usage["input_tokens"] = sum(answer.input_tokens for answer in answers)
-    usage["output_tokens"] = sum(answer.output_tokens for answer in answers)
-    write_answers(job, log.known)
-    return usage
+    asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
+    answers = {answer.key: answer for answer in log.read(sample.key for sample in samples)}
+    write_answers(job, answers)
+    return Counter(
+        requests=asked.asked,
+        cached=asked.known,
+        input_tokens=sum(answer.input_tokens for answer in answers.values()),
+        output_tokens=sum(answer.output_tokens for answer in answers.values()),
+    )
 
 
-def ask(config: SynthesisConfig, log: Any, samples: Sequence[Any]) -> None:
-    """Send the requests with a progress line."""
-    from curation.synthesis.client import Client
+def _requests(samples: Sequence[Any], config: SynthesisConfig) -> Iterator[Any]:
     from curation.synthesis.requests import request_for
 
-    requests = [request_for(sample, config) for sample in samples]
-    with endpoint(config) as url, Progress("synth", "answers") as progress:
-
-        def show(settled: int) -> None:
-            failed = f"{client.failures.total()} failed" if client.failures else ""
-            progress.update(settled / len(requests), settled, failed)
-
-        client = Client(
-            config=config,
-            base_url=url,
-            api_key=os.environ.get(config.api_key_env) or "none",
-            log=log,
-            on_answer=show,
-        )
-        client.ask_all(requests)
-    for problem, count in client.failures.most_common():
-        say(
-            f"  {count} requests failed after {config.max_attempts} attempts: {problem}; "
-            "run it again to ask only these"
-        )
-
-
-@contextmanager
-def endpoint(config: SynthesisConfig) -> Iterator[str]:
-    """Yield the base URL, of a local server that runs for the block where one is configured."""
-    if not config.local_server:
-        yield config.base_url
-        return
-    from pipelines.demo import llm_server
-
-    with llm_server.running(config.local_server) as url:
-        yield url
+    return (request_for(sample, config) for sample in samples)
 
 
 def finish(stage: Stage, usage: Counter[str]) -> None:
