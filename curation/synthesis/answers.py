@@ -16,7 +16,7 @@ from curation.synthesis.parameters import refused_parameter
 _OVERLOADED = (429, 503, 529)
 _PASSING = (408, 409, 425)
 _NOT_THIS_ONE = ("context_length_exceeded", "string_above_max_length")
-_FILTERED = ("content_filter", "content_policy_violation")
+_FILTERED = ("content_filter", "content_policy_violation", "invalid_prompt")
 _LONGEST_MESSAGE = 300
 
 

@@ -7,26 +7,23 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
-from curation.errors import BudgetError, ConfigError, ServiceError
-from curation.synthesis.answers import Answer, Problem, Trouble, read_reply
-from curation.synthesis.budget import Budget, Reservation, Usage
+from curation.errors import BudgetError, ServiceError
+from curation.synthesis.answers import Answer, Problem, Trouble
+from curation.synthesis.attempt import Attempt
+from curation.synthesis.budget import Budget, Usage
 from curation.synthesis.config import SynthesisConfig
-from curation.synthesis.connections import Pool, UnreachableError, open_pool
-from curation.synthesis.endpoints import EndpointConfig
+from curation.synthesis.connections import Pool, open_pool
+from curation.synthesis.endpoints import EndpointConfig, key_of
 from curation.synthesis.follow_up import follow_up
-from curation.synthesis.http1 import BrokenReplyError
-from curation.synthesis.key_index import KeyIndex, digest
 from curation.synthesis.limits import backoff
 from curation.synthesis.requests import Request
 from curation.synthesis.responses import Response, ResponseLog
 from curation.synthesis.server import Server
-from curation.synthesis.work import Item, Work
+from curation.synthesis.work import Missing, Work
 
 _SYNC_SECONDS = 5.0  # what a power cut may cost
 
@@ -34,33 +31,8 @@ Loops = Callable[[], asyncio.AbstractEventLoop]
 Opener = Callable[[EndpointConfig, str], Pool]
 
 
-def key_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str:
-    """Return an endpoint's key; `none` where the environment holds none.
-
-    Raises `ConfigError` for a key that no header can carry, and never shows it.
-    """
-    key = environment.get(endpoint.api_key_env, "").strip() or "none"  # a file's ends in a newline
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            f"the key in {endpoint.api_key_env} holds characters that no key has; copy it again"
-        )
-    return key
-
-
 def _open_pool(endpoint: EndpointConfig, key: str) -> Pool:
     return open_pool(endpoint.base_url, key)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One sending of a request."""
-
-    server: Server
-    item: Item
-    reserved: Reservation
-    steps: tuple[str, ...]
-    body: dict[str, Any]
-    sent_at: float
 
 
 @dataclass(slots=True)
@@ -88,14 +60,11 @@ class Client:
     """Why endpoints are not asked any more."""
     settled: int = 0
     answered: int = 0
-    known: int = 0
-    """Requests that the log answered."""
-    started_at: float = field(default_factory=time.monotonic)
     _servers: list[Server] = field(default_factory=list)
     _keys: dict[str, str] = field(default_factory=dict, repr=False)
     _budget: Budget = field(init=False)
     _work: Work = field(init=False)
-    _claimed: KeyIndex = field(default_factory=KeyIndex)
+    _missing: Missing = field(init=False)
     _budget_end: str = ""
 
     def __post_init__(self) -> None:
@@ -103,6 +72,12 @@ class Client:
         self._keys = {e.api_key_env: key_of(e, self.environment) for e in self.endpoints}
         config = self.config
         self._budget = Budget(config.max_usd, config.max_tokens, config.max_requests)
+        self._missing = Missing(self.log, ())
+
+    @property
+    def known(self) -> int:
+        """Requests so far that the log answers."""
+        return self._missing.known
 
     @property
     def in_flight(self) -> int:
@@ -129,7 +104,8 @@ class Client:
     async def run(self, requests: Iterable[Request]) -> None:
         """Do the same in a loop that runs already; errors come in an exception group."""
         self.log.open()
-        self._work = Work(self._missing(requests))
+        self._missing = Missing(self.log, requests)
+        self._work = Work(self._missing)
         self._servers = [self._server(endpoint) for endpoint in self.endpoints]
         try:
             async with asyncio.TaskGroup() as group:
@@ -150,21 +126,6 @@ class Client:
         config = self.config
         now = asyncio.get_running_loop().time()
         return Server(endpoint, pool, config.max_attempts, config.timeout_seconds, now)
-
-    def _missing(self, requests: Iterable[Request]) -> Iterator[Request]:
-        """Yield each request once that the log does not answer, and follow-ups it lacks."""
-        for request in requests:
-            name = digest(request.key)
-            if self._claimed.get(name) >= 0:
-                continue
-            self._claimed.add(name, 0)
-            known = self.log.get(request.key) if request.key in self.log else None
-            if known is None:
-                yield request
-            elif not self.log.is_settled(request.key) and (longer := follow_up(request, known)):
-                yield longer
-            else:
-                self.known += 1
 
     async def _keep_synced(self) -> None:
         while True:
@@ -206,7 +167,7 @@ class Client:
         return 0.0
 
     async def _ask(self, attempt: Attempt) -> None:
-        outcome = await self._outcome(attempt)
+        outcome = await attempt.outcome(self.config.timeout_seconds)
         attempt.server.in_flight -= 1
         now = asyncio.get_running_loop().time()
         self._settle(attempt, outcome)
@@ -217,29 +178,15 @@ class Client:
             self._handle(attempt, outcome, now)
         self._wake_all()
 
-    async def _outcome(self, attempt: Attempt) -> Answer | Problem:
-        try:
-            async with asyncio.timeout(self.config.timeout_seconds):
-                reply = await attempt.server.pool.post(attempt.item.request.kind, attempt.body)
-        except TimeoutError:
-            return Problem(Trouble.LOST, "timed out")
-        except UnreachableError as error:
-            return Problem(Trouble.UNREACHABLE, self._safe(str(error)))
-        except (BrokenReplyError, OSError) as error:
-            return Problem(Trouble.LOST, self._safe(str(error) or type(error).__name__))
-        return read_reply(reply, attempt.body, datetime.now(UTC))
-
     def _settle(self, attempt: Attempt, outcome: Answer | Problem) -> None:
         """Replace the reservation by what the server billed, or may have."""
-        tokens, reserved, server = outcome.tokens, attempt.reserved, attempt.server
-        used = tokens.input + tokens.output
-        usd = server.config.cost(tokens.input, tokens.cached, tokens.output)
-        self.usage.add(tokens.input, tokens.cached, tokens.output, tokens.reasoning, usd)
-        server.took(attempt.item, reserved, used, tokens.input)
-        is_lost = isinstance(outcome, Problem) and outcome.trouble is Trouble.LOST
-        if is_lost or (isinstance(outcome, Answer) and not used):  # no usage given: the estimate
-            used, usd = reserved.tokens, reserved.usd
-        self._budget.settle(reserved, used, usd)
+        tokens = outcome.tokens
+        self.usage.add(
+            tokens.input, tokens.cached, tokens.output, tokens.reasoning, attempt.cost(outcome)
+        )
+        used, usd = attempt.bill(outcome)
+        attempt.server.took(attempt.item, attempt.reserved, used, tokens.input)
+        self._budget.settle(attempt.reserved, used, usd)
 
     def _keep(self, attempt: Attempt, answer: Answer, now: float) -> None:
         """Log an answer, and ask for a longer one where it was cut short."""
@@ -269,7 +216,8 @@ class Client:
     def _handle(self, attempt: Attempt, problem: Problem, now: float) -> None:
         """Ask again, give the request up, or give the endpoint up."""
         server, item, trouble = attempt.server, attempt.item, problem.trouble
-        if trouble is Trouble.REJECTED:
+        is_longer = bool(item.request.follows)  # refused where a model's cap is lower
+        if trouble is Trouble.REJECTED or (trouble is Trouble.REFUSED and is_longer):
             self._fail(problem)
         elif trouble is Trouble.UNSUPPORTED and server.step_down(problem, attempt.steps):
             self._work.put_back(item, now)

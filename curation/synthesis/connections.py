@@ -173,8 +173,13 @@ def _cause(error: OSError) -> str:
 
 
 def is_proxied(base_url: str) -> bool:
-    """Tell whether the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) names a proxy for a URL."""
+    """Tell whether the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) names a proxy for a URL.
+
+    This machine is never asked by way of another one.
+    """
     parts = split_url(base_url)
+    if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return False
     proxies = urllib.request.getproxies_environment()
     has_proxy = bool(proxies.get(parts.scheme) or proxies.get("all"))
     return has_proxy and not urllib.request.proxy_bypass(parts.hostname or "")

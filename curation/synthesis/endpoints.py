@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -74,3 +75,16 @@ def split_url(url: str) -> SplitResult:
             "variable that synthesis.api_key_env names"
         )
     return parts
+
+
+def key_of(endpoint: EndpointConfig, environment: Mapping[str, str]) -> str:
+    """Return an endpoint's key; `none` where the environment holds none.
+
+    Raises `ConfigError` for a key that no header can carry, and never shows it.
+    """
+    key = environment.get(endpoint.api_key_env, "").strip() or "none"  # a file's ends in a newline
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"the key in {endpoint.api_key_env} holds characters that no key has; copy it again"
+        )
+    return key

@@ -17,6 +17,7 @@ from curation.synthesis.work import Item
 
 _PATIENCE = 3600.0  # a longer Retry-After is a quota: better started again than waited for
 _FAILURES_IN_A_ROW = 8  # then the endpoint rests; 30 % at random get there once in 15,000
+_BELIEVED_BURSTS = 3  # from then on a Retry-After of 0 s is no help
 _OVERLOADS_PER_ATTEMPT = 4  # bursts of overload without an answer before an endpoint is given up
 
 
@@ -146,7 +147,8 @@ class Server:
             return False
         self._burst_at = now
         self._bursts += 1
-        self._pause(backoff(self._bursts - 1) if problem.wait is None else problem.wait, now)
+        if problem.wait is None or self._bursts > _BELIEVED_BURSTS:
+            self._pause(backoff(self._bursts - 1), now)
         if self._bursts >= self._most_bursts(problem, now):
             self.end = self.end or self._given_up(problem)
         return True

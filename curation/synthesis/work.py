@@ -5,10 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from curation.synthesis.follow_up import follow_up
+from curation.synthesis.key_index import KeyIndex, digest
 from curation.synthesis.requests import Request
+from curation.synthesis.responses import ResponseLog
 
 _CHARACTERS_PER_TOKEN = 3  # bytes of UTF-8: above what tokenizers make of English and of Chinese
 _OVERHEAD_TOKENS = 16  # of a chat's frame
@@ -83,3 +86,32 @@ class Work:
     def is_done(self) -> bool:
         """Whether nothing is left and nothing is in flight."""
         return self._is_read and not self._again and not self.in_flight
+
+
+class Missing:
+    """Each request once that a log does not answer, and the follow-ups that it lacks."""
+
+    def __init__(self, log: ResponseLog, requests: Iterable[Request]) -> None:
+        self._log = log
+        self._requests = requests
+        self._seen = KeyIndex()
+        self.known = 0
+        """Requests passed over so far because the log answers them."""
+
+    def __iter__(self) -> Iterator[Request]:
+        for request in self._requests:
+            name = digest(request.key)
+            if self._seen.get(name) >= 0:
+                continue
+            self._seen.add(name, 0)
+            missing = self._missing(request)
+            if missing:
+                yield missing
+            else:
+                self.known += 1
+
+    def _missing(self, request: Request) -> Request | None:
+        if self._log.is_settled(request.key):
+            return None
+        answer = self._log.get(request.key)
+        return follow_up(request, answer) if answer else request
