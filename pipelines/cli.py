@@ -136,7 +136,10 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return its exit status (2 for an error that the user can mend)."""
+    """Run a command; return its exit status.
+
+    2: an error that the user can mend; 3: a budget is spent.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, beam = _split_at_dashes(given)
     parsed = build_parser().parse_args(own)
@@ -150,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run(parsed)
     except ThreefoldError as error:
         say(f"{parsed.command}: error: {error}", sys.stderr)
-        return 2
+        return error.exit_status
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from curation.errors import ConfigError, check_range, unknown_name
 from curation.synthesis.duplicates import QuestionDuplicateConfig
+from curation.synthesis.endpoints import EndpointConfig
 from curation.synthesis.judge import JudgeConfig
 from curation.synthesis.quotas import check_quotas
 from curation.synthesis.round_trip import RoundTripConfig
@@ -14,6 +15,10 @@ PROMPTS = ("instruct", "paper", "base")
 STYLES = ("question", "keywords", "claim")
 DIFFICULTIES = ("", "easy", "medium", "hard")
 _LEAST_TOKENS_OF_ANSWERS = 128
+_AMOUNTS = (
+    *("rpm", "tpm", "max_tokens", "max_requests", "max_usd"),
+    *("input_price", "cached_input_price", "output_price"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +29,10 @@ class SynthesisConfig:
     """Start this model on loopback for the run: gemma-3-270m (from the demo's wheels)."""
     base_url: str = ""
     """An OpenAI-compatible endpoint, as https://api.openai.com/v1; excludes local_server."""
+    endpoints: tuple[EndpointConfig, ...] = ()
+    """Several endpoints instead of base_url: each is asked as fast as it answers."""
     model: str = ""
-    """The model's name at the endpoint."""
+    """The model's name; part of what a request is known by."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; never the key itself."""
     responses: str = ""
@@ -67,11 +74,27 @@ class SynthesisConfig:
     max_output_tokens: int = 64
     """Cap on a question's tokens."""
     concurrency: int = 8
-    """Requests in flight."""
+    """Most requests in flight; fewer while the endpoint is overloaded."""
+    rpm: int = 0
+    """Requests per minute, retries included; 0: no limit."""
+    tpm: int = 0
+    """Tokens per minute, input and output; 0: no limit."""
+    input_price: float | None = None
+    """USD per million input tokens; 0.0 for a free endpoint."""
+    cached_input_price: float | None = None
+    """USD per million input tokens that the endpoint had cached; unset: the input price."""
+    output_price: float | None = None
+    """USD per million output tokens, reasoning included."""
+    max_usd: float = 0.0
+    """A run stops before it costs more (exit status 3); needs prices; 0: no cap."""
+    max_tokens: int = 0
+    """A run stops before it takes more tokens, input and output (exit status 3); 0: no cap."""
+    max_requests: int = 0
+    """A run stops before it sends more requests, retries included (exit status 3); 0: no cap."""
     timeout_seconds: float = 90.0
-    """Patience per request."""
+    """Patience per request, from the connection to the last byte."""
     max_attempts: int = 5
-    """Tries per request on overload, server errors and dropped connections."""
+    """Tries per request on server errors and dropped connections; bursts of overload count once."""
     min_question_characters: int = 12
     """Shorter answers are no questions; 3/4 of it in Arabic and Hebrew letters, half in Korean,
     a third in unspaced scripts."""
@@ -93,6 +116,7 @@ class SynthesisConfig:
 
     def __post_init__(self) -> None:
         self._check_prompt()
+        self._check_endpoints()
         if self.local_server and self.base_url:
             raise ConfigError(
                 "synthesis.local_server and synthesis.base_url exclude each other; "
@@ -102,7 +126,6 @@ class SynthesisConfig:
             message = unknown_name("synthesis.local_server", self.local_server, ("gemma-3-270m",))
             raise ConfigError(message)
         check_range("synthesis.temperature", self.temperature, 0.0, 2.0)
-        check_range("synthesis.concurrency", self.concurrency, 1, 10_000)
         check_range("synthesis.max_output_tokens", self.max_output_tokens, 1, 100_000)
         check_range("synthesis.timeout_seconds", self.timeout_seconds, 0.1, 3600)
         check_range("synthesis.max_attempts", self.max_attempts, 1, 100)
@@ -141,3 +164,37 @@ class SynthesisConfig:
                 f"evidence; set it to {_LEAST_TOKENS_OF_ANSWERS} or more, or "
                 "synthesis.answer = false"
             )
+
+    def _check_endpoints(self) -> None:
+        """Raise `ConfigError` for limits out of range, and for a cap on money without prices."""
+        if self.base_url and self.endpoints:
+            raise ConfigError(
+                "synthesis.base_url and [[synthesis.endpoints]] exclude each other; "
+                "make the former one more of the latter"
+            )
+        check_range("synthesis.concurrency", self.concurrency, 1, 10_000)
+        for name in _AMOUNTS:
+            check_range(f"synthesis.{name}", getattr(self, name) or 0, 0, 1e12)
+        unpriced = [endpoint.label for endpoint in self.all_endpoints() if not endpoint.is_priced]
+        if self.max_usd and unpriced:
+            raise ConfigError(
+                f"synthesis.max_usd = {self.max_usd:g} needs input_price and output_price of "
+                f"{', '.join(unpriced)}: USD per million tokens, 0.0 where it is free"
+            )
+
+    def all_endpoints(self) -> tuple[EndpointConfig, ...]:
+        """Return the endpoints of either form; none for a local server, which has no URL yet."""
+        if self.endpoints or not self.base_url:
+            return self.endpoints
+        return (
+            EndpointConfig(
+                base_url=self.base_url,
+                api_key_env=self.api_key_env,
+                concurrency=self.concurrency,
+                rpm=self.rpm,
+                tpm=self.tpm,
+                input_price=self.input_price,
+                cached_input_price=self.cached_input_price,
+                output_price=self.output_price,
+            ),
+        )

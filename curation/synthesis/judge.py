@@ -28,6 +28,10 @@ class JudgeConfig:
     """The judge's name at the endpoint; empty: that of `synthesis`."""
     api_key_env: str = ""
     """The environment variable that holds its key; empty: that of `synthesis`."""
+    input_price: float | None = None
+    """USD per million input tokens of another endpoint or model than that of `synthesis`."""
+    output_price: float | None = None
+    """USD per million output tokens of it."""
     min_score: int = 4
     """Questions graded lower, of 1 to 5, are rejected."""
     max_output_tokens: int = 32
@@ -36,6 +40,8 @@ class JudgeConfig:
     def __post_init__(self) -> None:
         check_range("synthesis.judge.min_score", self.min_score, 1, 5)
         check_range("synthesis.judge.max_output_tokens", self.max_output_tokens, 1, 100_000)
+        for name in ("input_price", "output_price"):
+            check_range(f"synthesis.judge.{name}", getattr(self, name) or 0.0, 0.0, 1e6)
         if self.base_url and not self.model:
             raise ConfigError(
                 f"synthesis.judge.base_url = {self.base_url!r} needs synthesis.judge.model, the "

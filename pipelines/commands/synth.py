@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from curation import manifest, storage
 from curation.errors import ConfigError, InputError
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.judge_requests import judge_config
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.report import card
 from pipelines.stage import Stage, label_counts
-from pipelines.terminal import Progress, say
+from pipelines.terminal import say
 from pipelines.work import total_counts
 
 OUTPUTS = ("questions", "rejects/synth")
 # What may change without a new question being asked or another one kept.
 _WITHOUT_EFFECT = (
-    "concurrency",
-    "timeout_seconds",
-    "max_attempts",
-    "api_key_env",
-    "responses",
-    "judge.api_key_env",
+    *("base_url", "endpoints", "api_key_env", "concurrency", "rpm", "tpm", "timeout_seconds"),
+    *("input_price", "cached_input_price", "output_price", "max_usd", "max_tokens"),
+    *("max_requests", "max_attempts", "responses"),
+    *("judge.base_url", "judge.api_key_env", "judge.input_price", "judge.output_price"),
     "round_trip.batch_tokens",
 )
 
@@ -41,6 +38,8 @@ def main(arguments: argparse.Namespace) -> int:
     refuse_template(arguments.beam)
     documents = manifest.read(storage.join(config.out, "documents"), "make curate")
     check_endpoint(config.synthesis)
+    if config.synthesis.judge.enabled:
+        judge_config(config.synthesis)  # raises what would be raised after the questions are paid
     responses_folder(config)
     if arguments.dry_run:
         from pipelines.synthesis import estimate
@@ -73,7 +72,8 @@ def responses_folder(config: RunConfig) -> str:
 
 def check_endpoint(config: SynthesisConfig) -> None:
     """Raise `ConfigError` where no model is named."""
-    if not config.local_server and not (config.base_url and config.model):
+    has_endpoint = bool(config.base_url or config.endpoints)
+    if not config.local_server and not (has_endpoint and config.model):
         raise ConfigError(
             "synthesis needs a model: set synthesis.base_url and synthesis.model, "
             "or synthesis.local_server = 'gemma-3-270m'"
@@ -85,7 +85,7 @@ def stage_for(config: RunConfig, documents: dict[str, Any]) -> Stage:
     table = to_dict(config.synthesis)
     for option in _WITHOUT_EFFECT:
         section, _, name = option.rpartition(".")
-        (table[section] if section else table).pop(name)
+        (table[section] if section else table).pop(name, None)
     model = to_dict(config.model)
     if not config.synthesis.round_trip.enabled:
         table["round_trip"] = {"enabled": False}
@@ -111,9 +111,9 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
         storage.remove(stage.directory(output))
     stage.begin()
     job = draw_samples(stage, config, documents, beam_arguments)
-    usage = generate(config, job)
+    usage, spent = generate(config, job)
     run_job(config, job, "checking", beam_arguments)
-    judged = synth_decisions.decide(config, job)
+    judged = synth_decisions.decide(config, job, spent)
     run_job(config, job, "writing", beam_arguments)
     finish(config, stage, job, {"questions": usage, "judge": judged})
 
@@ -162,7 +162,7 @@ def has_unanswered(stage: Stage) -> bool:
     return report.get("fingerprint") == stage.fingerprint and report["totals"]["unanswered"] > 0
 
 
-def finish(config: RunConfig, stage: Stage, job: Any, usage: dict[str, Counter[str]]) -> None:
+def finish(config: RunConfig, stage: Stage, job: Any, usage: dict[str, Any]) -> None:
     """Write the report, refresh the card and print the summary."""
     from pipelines.report import synth as report
 
@@ -192,9 +192,13 @@ def finish(config: RunConfig, stage: Stage, job: Any, usage: dict[str, Counter[s
     )
 
 
-def generate(config: RunConfig, job: Any) -> Counter[str]:
-    """Ask for the answers that the log does not hold; return requests and tokens."""
+def generate(config: RunConfig, job: Any) -> tuple[Counter[str], Any]:
+    """Ask for the answers that the log does not hold.
+
+    Returns requests and tokens of all answers, and the `Usage` of this run.
+    """
     from curation.synthesis.responses import ResponseLog
+    from pipelines.asking import ask
     from pipelines.synth import read_samples, write_answers
 
     samples = [
@@ -210,52 +214,19 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
             f"= {job.config.max_document_characters} and has a prompt in its language"
         )
     log = ResponseLog(responses_folder(config))
-    missing = [sample for sample in samples if sample.key not in log.known]
-    usage = Counter({"requests": len(missing), "cached": len(samples) - len(missing)})
-    if missing:
-        ask(config.synthesis, log, missing)
-    log.close()
-    answers = [log.known[s.key] for s in samples if s.key in log.known]
-    usage["input_tokens"] = sum(answer.input_tokens for answer in answers)
-    usage["output_tokens"] = sum(answer.output_tokens for answer in answers)
-    write_answers(job, log.known)
-    return usage
+    asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
+    answers = {answer.key: answer for answer in log.read(sample.key for sample in samples)}
+    write_answers(job, answers)
+    counted = Counter(
+        requests=asked.asked,
+        cached=asked.known,
+        input_tokens=sum(answer.input_tokens for answer in answers.values()),
+        output_tokens=sum(answer.output_tokens for answer in answers.values()),
+    )
+    return counted, asked.usage
 
 
-def ask(config: SynthesisConfig, log: Any, samples: Sequence[Any]) -> None:
-    """Send the requests with a progress line."""
-    from curation.synthesis.client import Client
+def _requests(samples: Sequence[Any], config: SynthesisConfig) -> Iterator[Any]:
     from curation.synthesis.requests import request_for
 
-    requests = [request_for(sample, config) for sample in samples]
-    with endpoint(config) as url, Progress("synth", "answers") as progress:
-
-        def show(settled: int) -> None:
-            failed = f"{client.failures.total()} failed" if client.failures else ""
-            progress.update(settled / len(requests), settled, failed)
-
-        client = Client(
-            config=config,
-            base_url=url,
-            api_key=os.environ.get(config.api_key_env) or "none",
-            log=log,
-            on_answer=show,
-        )
-        client.ask_all(requests)
-    for problem, count in client.failures.most_common():
-        say(
-            f"  {count} requests failed after {config.max_attempts} attempts: {problem}; "
-            "run it again to ask only these"
-        )
-
-
-@contextmanager
-def endpoint(config: SynthesisConfig) -> Iterator[str]:
-    """Yield the base URL, of a local server that runs for the block where one is configured."""
-    if not config.local_server:
-        yield config.base_url
-        return
-    from pipelines.demo import llm_server
-
-    with llm_server.running(config.local_server) as url:
-        yield url
+    return (request_for(sample, config) for sample in samples)

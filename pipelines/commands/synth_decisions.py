@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from curation import manifest
+from curation.errors import BudgetError
+from curation.synthesis.budget import Usage
+from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.cost import usd
+from curation.synthesis.judge_requests import judge_config, judge_request
+from curation.synthesis.requests import Request
 from pipelines.commands.common import load_for_encoding
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage
 from pipelines.terminal import Progress
 
+TOKENS = ("input_tokens", "output_tokens")
 
-def decide(config: RunConfig, job: Any) -> Counter[str]:
-    """Decide over the whole set; return the judge's requests and tokens."""
+
+def decide(config: RunConfig, job: Any, spent: Usage) -> dict[str, float]:
+    """Decide over the whole set; return the judge's requests and tokens.
+
+    `spent` is what this run took of its caps before.
+    """
     from pipelines.synthesis import deciding
 
-    usage: Counter[str] = Counter()
+    usage: dict[str, float] = dict.fromkeys(("requests", "cached", "unanswered", *TOKENS), 0)
 
     def ask(questions: Any) -> Any:
-        return ask_judge(config, questions, usage)
+        return ask_judge(config, questions, usage, spent)
 
     deciding.decide(job, rank_questions(config, job), ask)
     return usage
@@ -56,22 +68,45 @@ def rank_questions(config: RunConfig, job: Any) -> Any:
     return ranking.Ranks(manifest.part_paths(directory, manifest.read(directory, "make synth")))
 
 
-def ask_judge(config: RunConfig, questions: Any, usage: Counter[str]) -> Any:
+def ask_judge(config: RunConfig, questions: Any, usage: dict[str, float], spent: Usage) -> Any:
     """Ask the judge what the log does not hold; return what finds an answer by its key."""
     from curation.synthesis.responses import ResponseLog
-    from pipelines.commands.synth import ask, responses_folder
-    from pipelines.synthesis.judging import judge_config, judge_sample
+    from pipelines.asking import ask
+    from pipelines.commands.synth import responses_folder
 
-    made = (judge_sample(sample, said, config.synthesis) for sample, said in questions())
-    samples = {sample.key: sample for sample in made}
+    settings = judge_config(config.synthesis)
     log = ResponseLog(responses_folder(config))
-    missing = [sample for key, sample in samples.items() if key not in log.known]
-    if missing:
-        ask(judge_config(config.synthesis), log, missing)
-    log.close()
-    answers = [log.known[key] for key in samples if key in log.known]
-    usage["requests"], usage["cached"] = len(missing), len(samples) - len(missing)
+
+    def requests() -> Iterator[Request]:
+        return (judge_request(sample, said, settings) for sample, said in questions())
+
+    keys = {request.key for request in requests()}
+    if not all(log.is_settled(key) for key in keys):
+        settings = what_is_left(settings, spent)
+    asked = ask(settings, log, requests(), len(keys))
+    answers = list(log.read(sorted(keys)))
+    usage["requests"], usage["cached"] = asked.asked, asked.known
     usage["input_tokens"] = sum(answer.input_tokens for answer in answers)
     usage["output_tokens"] = sum(answer.output_tokens for answer in answers)
-    usage["unanswered"] = len(samples) - len(answers)
-    return log.known.get
+    usage["unanswered"] = len(keys) - len(answers)
+    if (cost := usd(answers, settings)) is not None:
+        usage["usd"] = cost
+    return log.final
+
+
+def what_is_left(config: SynthesisConfig, spent: Usage) -> SynthesisConfig:
+    """Return the judge's settings with what the questions left of the run's caps.
+
+    Raises `BudgetError` where one is used up: 0 would be no cap at all.
+    """
+    left: dict[str, Any] = {}
+    taken = {"max_usd": spent.usd, "max_tokens": spent.tokens, "max_requests": spent.requests}
+    for name, used in taken.items():
+        cap = getattr(config, name)
+        if cap and cap - used <= 0:
+            raise BudgetError(
+                f"synthesis.{name} = {cap:,} is used up by the questions, and nothing is left for "
+                "the judge; what was paid is kept: raise it, or run it again"
+            )
+        left[name] = cap - used if cap else cap
+    return dataclasses.replace(config, **left)

@@ -62,7 +62,7 @@ def section(report: Mapping[str, Any]) -> str:
         checks=checks(report),
         input_tokens=f"{totals['input_tokens']:,}",
         output_tokens=f"{totals['output_tokens']:,}",
-        cost="" if totals.get("usd") is None else f", ${totals['usd']:,.2f}",
+        cost="" if totals["usd"] is None else f", ${totals['usd']:,.2f}",
         prompts="\n\n".join(
             f"`{version}`\n\n{fenced(text)}" for version, text in report["prompts"].items()
         ),
@@ -96,7 +96,7 @@ def sampling(config: Mapping[str, Any]) -> str:
 
 def checks(report: Mapping[str, Any]) -> str:
     """Return what a question had to pass, in words."""
-    config, judged = report["config"], report["usage"]["judge"]
+    config = report["config"]
     repeated = config["near_duplicates"]
     similar = f"with a Jaccard similarity of {repeated['threshold']} or more"
     found = [f"Of questions {similar if repeated['enabled'] else 'that are equal'} one is kept."]
@@ -109,7 +109,7 @@ def checks(report: Mapping[str, Any]) -> str:
             f"{after['rank_1'] or 0:.1%} of the kept questions, rank their own paragraph first; "
             f"{rule}."
         )
-    if judged:
+    if config["judge"]["enabled"]:
         least = config["judge"]["min_score"]
         found.append(f"A judge graded each from 1 to 5; those below {least} are rejects.")
     return " ".join(found)

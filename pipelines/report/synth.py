@@ -15,6 +15,7 @@ from curation import manifest, storage
 from curation.draw import rank
 from curation.records import Reject
 from curation.synthesis import judge
+from curation.synthesis.cost import usd
 from pipelines.report.synth_page import page
 from pipelines.stage import Stage
 from pipelines.synth import SynthJob, read_samples, read_undrawn
@@ -29,6 +30,8 @@ _EXCERPT = 600  # characters of a paragraph that is shown
 _RANKS = (1, 5)
 
 Report = dict[str, Any]
+Usage = Mapping[str, Mapping[str, float]]
+"""Of `questions` and the `judge`: requests, answers kept from before, tokens, dollars."""
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class LanguageFacts:
     kept: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
+    usd: float | None = None
     ranked: Counter[str] = field(default_factory=Counter)
     """before and after: questions with a rank; before_1, after_5, ...: of such a rank or better."""
     positions: list[int] = field(default_factory=lambda: [0] * POSITION_BINS)
@@ -48,7 +52,7 @@ class LanguageFacts:
     )
 
     def add(self, outcome: Outcome, *, is_new: bool) -> None:
-        """Count a sample; an answer that another sample shares was paid for once."""
+        """Count a sample; tokens of an answer that another sample shares were paid for once."""
         sample, response, decided = outcome.sample, outcome.response, outcome.decided
         self.asked += 1
         self.kept += not decided.reason
@@ -60,6 +64,10 @@ class LanguageFacts:
         self.positions[min(int(sample.paragraph_position * POSITION_BINS), POSITION_BINS - 1)] += 1
         self._add_rank(decided.round_trip_rank, is_kept=not decided.reason)
         self._show(outcome)
+
+    def pay(self, cost: float | None) -> None:
+        """Add the cost of an answer; None where it has no price."""
+        self.usd = self.usd if cost is None else (self.usd or 0.0) + cost
 
     def add_undrawn(self, reject: Reject) -> None:
         """Count a document about which nothing could be asked."""
@@ -94,9 +102,7 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def write(
-    stage: Stage, job: SynthJob, counts: Counter[str], usage: Mapping[str, Counter[str]]
-) -> Report:
+def write(stage: Stage, job: SynthJob, counts: Counter[str], usage: Usage) -> Report:
     """Write both files; return the report."""
     found, documents, models = gather(job)
     name = stage.out.rstrip("/").rsplit("/", 1)[-1]
@@ -122,6 +128,8 @@ def gather(job: SynthJob) -> tuple[dict[str, LanguageFacts], int, Counter[str]]:
             sample = outcome.sample
             facts = found.setdefault(sample.language, LanguageFacts())
             facts.add(outcome, is_new=sample.key not in seen)
+            if outcome.response and sample.key not in seen:
+                facts.pay(usd([outcome.response], job.config))
             seen.add(sample.key)
             asked_about.add(sample.document_id)
             models.update([outcome.response.model] if outcome.response else [])
@@ -135,7 +143,7 @@ def assemble(
     name: str,
     fingerprint: str,
     found: Mapping[str, LanguageFacts],
-    usage: Mapping[str, Counter[str]],
+    usage: Usage,
 ) -> Report:
     """Return the report without what only a run knows."""
     order = sorted(found, key=lambda code: (-found[code].kept, -found[code].asked, code))
@@ -144,6 +152,7 @@ def assemble(
     for row in rows:
         reasons.update(row["reasons"])
     judged = usage["judge"]
+    costs = [cost for cost in (*(r["usd"] for r in rows), judged.get("usd")) if cost is not None]
     totals = {
         "asked": sum(row["asked"] for row in rows),
         "kept": sum(row["kept"] for row in rows),
@@ -151,6 +160,7 @@ def assemble(
         "unanswered": reasons["no_answer"] + judged["unanswered"],
         "input_tokens": sum(row["input_tokens"] for row in rows) + judged["input_tokens"],
         "output_tokens": sum(row["output_tokens"] for row in rows) + judged["output_tokens"],
+        "usd": round(sum(costs), 6) if costs else None,
     }
     return {
         "report_version": REPORT_VERSION,
@@ -177,6 +187,7 @@ def _language(code: str, facts: LanguageFacts) -> dict[str, Any]:
         "reasons": dict(_largest_first(facts.reasons)),
         "input_tokens": facts.tokens["input"],
         "output_tokens": facts.tokens["output"],
+        "usd": facts.usd,
         "positions": facts.positions,
         "round_trip": round_trip([facts]),
     }

@@ -26,6 +26,7 @@ Report = dict[str, Any]
 Row = dict[str, Any]
 
 _REASONS_IN_CELL = 4
+_TOKENS = ("input_tokens", "output_tokens")
 _OTHER = "not identified"
 
 
@@ -55,8 +56,8 @@ def _top(report: Report, title: str) -> str:
         "languages": number(sum(1 for row in report["languages"] if row["kept"])),
         "tokens": number(found["input_tokens"] + found["output_tokens"]),
     }
-    if found.get("usd") is not None:
-        shown["cost"] = f"${found['usd']:,.2f}"
+    if found["usd"] is not None:
+        shown["cost"] = _cost(found["usd"])
     note = "What a model was asked, what it answered, and what was kept."
     return totals(title, note, shown)
 
@@ -99,20 +100,25 @@ def _share(value: float | None) -> str:
 
 
 def _tokens(report: Report) -> str:
-    rows: list[list[str | int]] = [
-        [row["language"] or _OTHER, row["input_tokens"], row["output_tokens"], _per_kept(row)]
+    rows = [
+        [row["language"] or _OTHER, *(row[c] for c in _TOKENS), _per_kept(row), _cost(row["usd"])]
         for row in report["languages"]
     ]
     judged = report["usage"]["judge"]
-    if judged.get("input_tokens"):
-        rows.append(["the judge", judged["input_tokens"], judged["output_tokens"], "–"])
+    if judged["input_tokens"]:
+        counts = (judged[c] for c in _TOKENS)
+        rows.append(["the judge", *counts, "–", _cost(judged.get("usd"))])
     asked = report["usage"]["questions"]
     note = (
         f"As the server counts them, of all answers that are in the log. This run asked for "
         f"{number(asked['requests'])} answers and kept {number(asked['cached'])} from before."
     )
-    header = ("language", "input tokens", "output tokens", "tokens a kept question")
+    header = ("language", "input tokens", "output tokens", "tokens a kept question", "cost")
     return section("Tokens", note, table(header, rows, 1) if rows else "")
+
+
+def _cost(usd: float | None) -> str:
+    return "–" if usd is None else f"${usd:,.4f}" if usd < 1 else f"${usd:,.2f}"
 
 
 def _per_kept(row: Row) -> str:

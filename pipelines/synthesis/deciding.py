@@ -13,9 +13,9 @@ from curation.caps import hash64
 from curation.records import Sample
 from curation.synthesis import duplicates, judge, round_trip
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.judge_requests import judge_config, judge_request
 from curation.synthesis.responses import Response
 from pipelines.synth import SynthJob, read_samples
-from pipelines.synthesis.judging import judge_key
 from pipelines.synthesis.outcomes import Checked, Decided, read_checked, write_decided
 from pipelines.synthesis.ranking import Ranks
 
@@ -105,10 +105,11 @@ def apply_judge(
     config: SynthesisConfig,
 ) -> None:
     """Note the judge's grade of each question that is still in, and reject the low ones."""
+    judging = judge_config(config)
     for row, (sample, checked) in zip(rows, asked, strict=True):
         if row.reason:
             continue
-        answer = answer_of(judge_key(sample, checked.question, config))
+        answer = answer_of(judge_request(sample, checked.question, judging).key)
         content = answer.content if answer else None
         row.judge_score = None if content is None else judge.parse(content)
         if problem := judge.decide(content, config.judge):

@@ -15,6 +15,7 @@ from typing import Any
 from curation.draw import rank
 from curation.errors import InputError
 from curation.records import Sample
+from curation.synthesis.config import SynthesisConfig
 from curation.tokens import TokenCounter
 from pipelines.config import RunConfig
 from pipelines.encoders import encoder_folder
@@ -52,7 +53,8 @@ def describe(config: RunConfig, documents: dict[str, Any]) -> str:
             "no document fits the length band and synthesis.languages and has a prompt in its "
             "language; nothing would be asked"
         )
-    where = config.synthesis.base_url or f"a local {config.synthesis.local_server}"
+    urls = ", ".join(endpoint.base_url for endpoint in config.synthesis.all_endpoints())
+    where = urls or f"a local {config.synthesis.local_server}"
     lines = [
         f"would ask {where} {found.requests.total():,} questions about documents of {config.out}",
         _table(found, config),
@@ -64,14 +66,33 @@ def describe(config: RunConfig, documents: dict[str, Any]) -> str:
 
 
 def _table(found: Estimate, config: RunConfig) -> str:
-    cap = config.synthesis.max_output_tokens
+    order = sorted(found.requests, key=lambda name: (-found.requests[name], name))
     rows = [
-        [name, f"{n:,}", f"{found.input_tokens[name]:,}", f"{n * cap:,}"]
-        for name, n in sorted(found.requests.items(), key=lambda item: (-item[1], item[0]))
+        _row(name, found.requests[name], found.input_tokens[name], config.synthesis)
+        for name in order
     ]
-    total = found.requests.total()
-    rows.append(["all", f"{total:,}", f"{found.input_tokens.total():,}", f"{total * cap:,}"])
-    return table(("language", "requests", "input tokens", "output tokens"), rows)
+    whole = found.requests.total(), found.input_tokens.total()
+    rows.append(_row("all", *whole, config.synthesis))
+    return table(("language", "requests", "input tokens", "output tokens", "cost"), rows)
+
+
+def _row(name: str, requests: int, input_tokens: int, config: SynthesisConfig) -> list[str]:
+    output_tokens = requests * config.max_output_tokens
+    return [
+        name,
+        f"{requests:,}",
+        f"{input_tokens:,}",
+        f"{output_tokens:,}",
+        cost(input_tokens, output_tokens, config),
+    ]
+
+
+def cost(input_tokens: int, output_tokens: int, config: SynthesisConfig) -> str:
+    """Return dollars, at the prices of the dearest endpoint; a dash where one has none."""
+    endpoints = config.all_endpoints()
+    if not endpoints or not all(endpoint.is_priced for endpoint in endpoints):
+        return "–"
+    return f"${max(e.cost(input_tokens, 0, output_tokens) for e in endpoints):,.4f}"
 
 
 def estimate(job: SynthJob) -> Estimate:

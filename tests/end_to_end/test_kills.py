@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.command_line import digests, leftovers, run, run_until, start
+from tests.command_line import digests, leftovers, rows_without_times, run, run_until, start
 from tests.end_to_end import corpus
 from tests.end_to_end.conftest import Run
 from tests.llm_server import Reply
@@ -54,7 +54,10 @@ def test_a_killed_stage_goes_on(
     result = run(*common)
     assert result.code == 0, result.err
     for name in outputs:
-        assert digests(out / name) == digests(finished.out / name)
+        if name == "questions":  # their answers were asked for anew, at another time
+            assert rows_without_times(out / name) == rows_without_times(finished.out / name)
+        else:
+            assert digests(out / name) == digests(finished.out / name)
     assert leftovers(out) == []
 
 
@@ -86,5 +89,6 @@ def test_answers_paid_before_a_kill_are_not_asked_again(
     log.write_text(log.read_text()[:-20])  # as if the last line had been cut short
     result = run(*common)
     assert "(27 answers asked, 9 kept from before" in result.out
-    assert digests(out / "questions") == digests(finished.out / "questions")
+    kept = rows_without_times(out / "questions")
+    assert kept == rows_without_times(finished.out / "questions")
     assert leftovers(out) == []

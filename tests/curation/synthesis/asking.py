@@ -1,14 +1,15 @@
 """What the tests of the client share: requests, replies, and one call that asks."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from curation.synthesis.client import Client
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.endpoints import EndpointConfig
 from curation.synthesis.requests import Request, kind_of, request_body
-from curation.synthesis.responses import Response, ResponseLog
+from curation.synthesis.responses import FILE, Response, ResponseLog
 from tests.llm_server import Reply
 
 KEY = "sk-very-secret-0123456789"
@@ -29,28 +30,43 @@ def asks(
     return [Request(name, kind, request_body(kind, name, stop, config)) for name in names]
 
 
-def ask(
-    url: str,
+def client_for(
+    url: str | Sequence[EndpointConfig],
     folder: Path,
-    requests: Sequence[Request],
     on_answer: Callable[[int], None] = lambda _: None,
     key: str = KEY,
     **options: Any,
 ) -> Client:
-    """Ask everything with two attempts unless told otherwise, close the log; return the client."""
-    config = SynthesisConfig(**{"model": "m", "max_attempts": 2, "timeout_seconds": 5, **options})
-    log = ResponseLog(str(folder))
-    client = Client(config, url, key, log, on_answer)
+    """Return a client with two attempts unless told otherwise, and an open log."""
+    where = {"base_url": url} if isinstance(url, str) else {"endpoints": tuple(url)}
+    fixed = {"model": "m", "max_attempts": 2, "timeout_seconds": 5}
+    config = SynthesisConfig(**(fixed | where | options))
+    environment = {endpoint.api_key_env: key for endpoint in config.all_endpoints()}
+    return Client(config, ResponseLog(str(folder)), environment=environment, on_answer=on_answer)
+
+
+def ask(
+    url: str | Sequence[EndpointConfig],
+    folder: Path,
+    requests: Iterable[Request],
+    on_answer: Callable[[int], None] = lambda _: None,
+    key: str = KEY,
+    **options: Any,
+) -> Client:
+    """Ask everything and close the log; return the client."""
+    client = client_for(url, folder, on_answer, key, **options)
     try:
         client.ask_all(requests)
     finally:
-        log.close()
+        client.log.close()
     return client
 
 
 def known(folder: Path) -> dict[str, Response]:
-    """Return the answers that a later run finds."""
-    return ResponseLog(str(folder)).known
+    """Return all answers of the log, by key."""
+    path = folder / FILE
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line["key"]: Response(**line) for line in map(json.loads, lines)}
 
 
 def in_turn(*replies: Reply) -> Script:

@@ -25,7 +25,7 @@ CONFIG = {
     "questions_per_document": 2,
     "near_duplicates": {"enabled": True, "threshold": 0.85},
     "round_trip": {"top_k": 20},
-    "judge": {"min_score": 4},
+    "judge": {"enabled": True, "min_score": 4},
 }
 USAGE = {
     "questions": Counter(requests=5, cached=2, input_tokens=40, output_tokens=8),
@@ -94,6 +94,7 @@ def test_totals_add_up() -> None:
         "unanswered": 1,
         "input_tokens": 40 + 70,
         "output_tokens": 8 + 9,
+        "usd": None,
     }
     [language] = report["languages"]
     assert language["positions"] == [2, 0, 0, 1, 0, 0, 0, 0, 0, 2]
