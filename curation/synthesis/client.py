@@ -163,6 +163,7 @@ class Client:
             self._work.put_back(item, now)
             if not self._budget.open_requests:
                 self._budget_end = self._budget.passed_by(reserved)
+                return 0.0  # nothing is on its way that would wake us
             return math.inf
         server.sending(reserved, now)
         item.sent += 1
