@@ -216,7 +216,7 @@ class Check(beam.DoFn):  # type: ignore[misc]
         documents = {d.id: d for d in read_documents(job.out, part, wanted)}
         for sample in samples:
             tally.add("in", sample.source, sample.language)
-            for record in self._judge(sample, answers.get(sample.key), documents):
+            for record in self.judge(sample, answers.get(sample.key), documents):
                 kind = "rejects" if isinstance(record, Reject) else "questions"
                 count_record(tally, kind, record)
                 spiller.add(kind, record, 200)
@@ -225,12 +225,13 @@ class Check(beam.DoFn):  # type: ignore[misc]
         tally.finish(outputs)
         return outputs
 
-    def _judge(
+    def judge(
         self,
         sample: Sample,
         answer: tuple[Response, bool] | None,
         documents: dict[str, Document],
     ) -> list[Question | Reject]:
+        """Return what becomes of an answer, given with whether it repeats an earlier one."""
         config = self._job.config
         if answer is None:
             return [_reject(sample, "no_answer", "", "")]

@@ -10,6 +10,7 @@ from typing import Any
 from curation import manifest, storage
 from curation.errors import ConfigError, InputError
 from curation.synthesis.config import SynthesisConfig
+from pipelines.commands import synth_modes
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.report import card
@@ -22,7 +23,7 @@ OUTPUTS = ("questions", "rejects/synth")
 _WITHOUT_EFFECT = (
     *("base_url", "endpoints", "api_key_env", "concurrency", "rpm", "tpm", "timeout_seconds"),
     *("input_price", "cached_input_price", "output_price", "max_usd", "max_tokens"),
-    *("max_requests", "max_attempts", "responses"),
+    *("max_requests", "max_attempts", "responses", "ask_on_workers", "batch"),
 )
 
 
@@ -36,6 +37,8 @@ def main(arguments: argparse.Namespace) -> int:
     documents = manifest.read(storage.join(config.out, "documents"), "make curate")
     check_endpoint(config.synthesis)
     responses_folder(config)
+    if synth_modes.run(arguments, config, documents):
+        return 0
     if arguments.dry_run:
         say(describe(config, documents))
         return 0
@@ -109,11 +112,25 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
     if not unanswered and stage.is_up_to_date():
         return
     from pipelines import runner, synth
-    from pipelines.encoders import ship_tokenizer
 
     for output in stage.outputs if unanswered else ():
         storage.remove(stage.directory(output))
     stage.begin()
+    job = draw_samples(stage, config, documents, beam_arguments)
+    usage = generate(config, job, beam_arguments)
+    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
+    synth.build_checking(pipeline, job)
+    runner.run(pipeline)
+    finish(stage, usage)
+
+
+def draw_samples(
+    stage: Stage, config: RunConfig, documents: dict[str, Any], beam_arguments: list[str]
+) -> Any:
+    """Write the samples with their prompts into the working folder; return the job."""
+    from pipelines import runner, synth
+    from pipelines.encoders import ship_tokenizer
+
     job = synth.SynthJob(
         config=config.synthesis,
         tokenizer=ship_tokenizer(config.model.encoder, stage.workspace),
@@ -125,11 +142,7 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
     pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
     synth.build_sampling(pipeline, job)
     runner.run(pipeline)
-    usage = generate(config, job)
-    pipeline = runner.create_pipeline(beam_arguments, config.runner.workers, len(job.parts))
-    synth.build_checking(pipeline, job)
-    runner.run(pipeline)
-    finish(stage, usage)
+    return job
 
 
 def has_unanswered(stage: Stage) -> bool:
@@ -141,9 +154,10 @@ def has_unanswered(stage: Stage) -> bool:
     )
 
 
-def generate(config: RunConfig, job: Any) -> Counter[str]:
+def generate(config: RunConfig, job: Any, beam_arguments: list[str]) -> Counter[str]:
     """Ask for the answers that the log does not hold; return requests and tokens."""
-    from curation.synthesis.responses import ResponseLog
+    from curation.synthesis.response_shards import open_log
+    from pipelines.ask_on_workers import ask_on_workers
     from pipelines.asking import ask
     from pipelines.synth import read_samples, write_answers
 
@@ -154,13 +168,14 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
         for sample in read_samples(job.samples_path(part))
     ]
     if not samples:
-        raise InputError(
-            "no document fits synthesis.min_document_characters "
-            f"= {job.config.min_document_characters} .. max_document_characters "
-            f"= {job.config.max_document_characters} and has a prompt in its language"
-        )
-    log = ResponseLog(responses_folder(config))
-    asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
+        raise InputError(no_document(job.config))
+    folder = responses_folder(config)
+    log = open_log(folder)
+    if config.synthesis.ask_on_workers:
+        asked = ask_on_workers(config, job, folder, beam_arguments)
+        log = open_log(folder)
+    else:
+        asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
     answers = {answer.key: answer for answer in log.read(sample.key for sample in samples)}
     write_answers(job, answers)
     return Counter(
@@ -168,6 +183,15 @@ def generate(config: RunConfig, job: Any) -> Counter[str]:
         cached=asked.known,
         input_tokens=sum(answer.input_tokens for answer in answers.values()),
         output_tokens=sum(answer.output_tokens for answer in answers.values()),
+    )
+
+
+def no_document(config: SynthesisConfig) -> str:
+    """Return the message for a corpus of which nothing can be asked."""
+    return (
+        "no document fits synthesis.min_document_characters "
+        f"= {config.min_document_characters} .. max_document_characters "
+        f"= {config.max_document_characters} and has a prompt in its language"
     )
 
 
