@@ -108,7 +108,29 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("section", nargs="?", default="", help="as train or train.loss")
         else:
             _add_common(command)
+        if name == "synth":
+            _add_synth(command)
     return parser
+
+
+def _add_synth(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--batch",
+        choices=("submit", "status", "collect", "write"),
+        help="ask through a Batch API at half price: submit what is missing, show status, collect "
+        "the answers into the log; write: only files, for vllm run-batch",
+    )
+    command.add_argument(
+        "--batch-output",
+        metavar="GLOB",
+        help="with --batch collect: read these output files of vllm run-batch",
+    )
+    command.add_argument(
+        "--preview",
+        type=int,
+        metavar="N",
+        help="ask for N questions, print prompts, answers and verdicts, and stop",
+    )
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

@@ -127,6 +127,10 @@ class Client:
         now = asyncio.get_running_loop().time()
         return Server(endpoint, pool, config.max_attempts, config.timeout_seconds, now)
 
+    @property
+    def _is_over(self) -> bool:
+        return bool(self._budget_end) or self._work.is_done
+
     async def _keep_synced(self) -> None:
         while True:
             await asyncio.sleep(_SYNC_SECONDS)
@@ -135,13 +139,13 @@ class Client:
     async def _serve(self, server: Server, group: asyncio.TaskGroup) -> None:
         """Send requests to one endpoint whenever it has room, until nothing is left."""
         loop = asyncio.get_running_loop()
-        while not (server.end or self._budget_end or self._work.is_done):
+        while not (server.end or self._is_over):
             server.wake.clear()
             now = loop.time()
             wait = server.wait_for_room(now)
             if wait == 0:
                 wait = self._send_next(server, group, now)
-            if wait > 0 and not self._work.is_done:
+            if wait > 0 and not self._is_over:
                 await _wait(server.wake, wait)
         self._wake_all()
 
@@ -159,6 +163,7 @@ class Client:
             self._work.put_back(item, now)
             if not self._budget.open_requests:
                 self._budget_end = self._budget.passed_by(reserved)
+                return 0.0  # nothing is on its way that would wake us
             return math.inf
         server.sending(reserved, now)
         item.sent += 1

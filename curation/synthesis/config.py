@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from curation.errors import ConfigError, check_range, unknown_name
+from curation.synthesis.batch_config import BatchConfig
 from curation.synthesis.duplicates import QuestionDuplicateConfig
 from curation.synthesis.endpoints import EndpointConfig
 from curation.synthesis.judge import JudgeConfig
@@ -75,6 +76,10 @@ class SynthesisConfig:
     """Cap on a question's tokens."""
     concurrency: int = 8
     """Most requests in flight; fewer while the endpoint is overloaded."""
+    ask_on_workers: int = 0
+    """Ask from so many Beam workers, each with its share of the limits; 0: the launcher asks."""
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    """Request files of batches."""
     rpm: int = 0
     """Requests per minute, retries included; 0: no limit."""
     tpm: int = 0
@@ -126,6 +131,7 @@ class SynthesisConfig:
             message = unknown_name("synthesis.local_server", self.local_server, ("gemma-3-270m",))
             raise ConfigError(message)
         check_range("synthesis.temperature", self.temperature, 0.0, 2.0)
+        check_range("synthesis.ask_on_workers", self.ask_on_workers, 0, 10_000)
         check_range("synthesis.max_output_tokens", self.max_output_tokens, 1, 100_000)
         check_range("synthesis.timeout_seconds", self.timeout_seconds, 0.1, 3600)
         check_range("synthesis.max_attempts", self.max_attempts, 1, 100)

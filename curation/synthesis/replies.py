@@ -124,10 +124,17 @@ def _read_error(body: bytes) -> tuple[str, str, str]:
 
 
 def _read_completion(body: bytes) -> Answer | Problem:
-    """Return the answer in a reply of status 200, which may be HTML or hold null choices."""
+    """Return the answer in a reply of status 200, which may be HTML."""
+    try:
+        return read_completion(json.loads(body))
+    except (ValueError, RecursionError):
+        return Problem(Trouble.FAILED, "the answer is no completion")
+
+
+def read_completion(completion: Any) -> Answer | Problem:
+    """Return the answer in a completion's JSON, which may hold null choices or be none."""
     tokens = Tokens()
     try:
-        completion = json.loads(body)
         tokens = _tokens(completion.get("usage"))
         return _answer(completion, tokens)
     except (ValueError, AttributeError, LookupError, TypeError):

@@ -55,9 +55,9 @@ class ResponseLog:
     returns, `sync` makes what was appended survive a power cut.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, file: str = FILE) -> None:
         os.makedirs(folder, exist_ok=True)
-        self._path = os.path.join(folder, FILE)
+        self._path = os.path.join(folder, file)
         self._index = KeyIndex()
         self._end = 0
         self._file = -1

@@ -113,15 +113,14 @@ class Server:
         self._in_a_row += 1
         if problem.wait is not None:
             self._pause(problem.wait, now)
-        is_burst = problem.trouble in (Trouble.OVERLOADED, Trouble.UNREACHABLE)
-        counts = self._burst(problem, sent_at, now) if is_burst else True
-        if not is_burst and self._in_a_row % _FAILURES_IN_A_ROW == 0:
+        if problem.trouble in (Trouble.OVERLOADED, Trouble.UNREACHABLE):
+            is_first = self._burst(problem, sent_at, now)
+            return is_first and problem.trouble is Trouble.OVERLOADED  # or it was not sent
+        if self._in_a_row % _FAILURES_IN_A_ROW == 0:
             self._pause(backoff(self._in_a_row // _FAILURES_IN_A_ROW), now)
-        if problem.trouble is Trouble.UNREACHABLE:
-            return False  # it was not sent
-        if not self._answers and self._failures.total() >= _FAILURES_IN_A_ROW * self._attempts:
+        if not self._answers and self._in_a_row >= _FAILURES_IN_A_ROW * self._attempts:
             self.end = self.end or self.no_answer()
-        return counts
+        return True
 
     def refuse(self, problem: Problem, model: str) -> None:
         """Stop asking after a refusal for good."""

@@ -11,6 +11,7 @@ from curation import manifest, storage
 from curation.errors import ConfigError, InputError
 from curation.synthesis.config import SynthesisConfig
 from curation.synthesis.judge_requests import judge_config
+from pipelines.commands import synth_modes
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.report import card
@@ -23,7 +24,7 @@ OUTPUTS = ("questions", "rejects/synth")
 _WITHOUT_EFFECT = (
     *("base_url", "endpoints", "api_key_env", "concurrency", "rpm", "tpm", "timeout_seconds"),
     *("input_price", "cached_input_price", "output_price", "max_usd", "max_tokens"),
-    *("max_requests", "max_attempts", "responses"),
+    *("max_requests", "max_attempts", "responses", "ask_on_workers", "batch"),
     *("judge.base_url", "judge.api_key_env", "judge.input_price", "judge.output_price"),
     "round_trip.batch_tokens",
 )
@@ -41,6 +42,8 @@ def main(arguments: argparse.Namespace) -> int:
     if config.synthesis.judge.enabled:
         judge_config(config.synthesis)  # raises what would be raised after the questions are paid
     responses_folder(config)
+    if synth_modes.run(arguments, config, documents):
+        return 0
     if arguments.dry_run:
         from pipelines.synthesis import estimate
 
@@ -111,7 +114,7 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
         storage.remove(stage.directory(output))
     stage.begin()
     job = draw_samples(stage, config, documents, beam_arguments)
-    usage, spent = generate(config, job)
+    usage, spent = generate(config, job, beam_arguments)
     run_job(config, job, "checking", beam_arguments)
     judged = synth_decisions.decide(config, job, spent)
     run_job(config, job, "writing", beam_arguments)
@@ -192,12 +195,13 @@ def finish(config: RunConfig, stage: Stage, job: Any, usage: dict[str, Any]) -> 
     )
 
 
-def generate(config: RunConfig, job: Any) -> tuple[Counter[str], Any]:
+def generate(config: RunConfig, job: Any, beam_arguments: list[str]) -> tuple[Counter[str], Any]:
     """Ask for the answers that the log does not hold.
 
     Returns requests and tokens of all answers, and the `Usage` of this run.
     """
-    from curation.synthesis.responses import ResponseLog
+    from curation.synthesis.response_shards import open_log
+    from pipelines.ask_on_workers import ask_on_workers
     from pipelines.asking import ask
     from pipelines.synth import read_samples, write_answers
 
@@ -208,13 +212,14 @@ def generate(config: RunConfig, job: Any) -> tuple[Counter[str], Any]:
         for sample in read_samples(job.samples_path(part))
     ]
     if not samples:
-        raise InputError(
-            "no document fits synthesis.min_document_characters "
-            f"= {job.config.min_document_characters} .. max_document_characters "
-            f"= {job.config.max_document_characters} and has a prompt in its language"
-        )
-    log = ResponseLog(responses_folder(config))
-    asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
+        raise InputError(no_document(job.config))
+    folder = responses_folder(config)
+    log = open_log(folder)
+    if config.synthesis.ask_on_workers:
+        asked = ask_on_workers(config, job, folder, beam_arguments)
+        log = open_log(folder)
+    else:
+        asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
     answers = {answer.key: answer for answer in log.read(sample.key for sample in samples)}
     write_answers(job, answers)
     counted = Counter(
@@ -224,6 +229,15 @@ def generate(config: RunConfig, job: Any) -> tuple[Counter[str], Any]:
         output_tokens=sum(answer.output_tokens for answer in answers.values()),
     )
     return counted, asked.usage
+
+
+def no_document(config: SynthesisConfig) -> str:
+    """Return the message for a corpus of which nothing can be asked."""
+    return (
+        "no document fits synthesis.min_document_characters "
+        f"= {config.min_document_characters} .. max_document_characters "
+        f"= {config.max_document_characters} and has a prompt in its language"
+    )
 
 
 def _requests(samples: Sequence[Any], config: SynthesisConfig) -> Iterator[Any]:

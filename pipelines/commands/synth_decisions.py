@@ -70,12 +70,12 @@ def rank_questions(config: RunConfig, job: Any) -> Any:
 
 def ask_judge(config: RunConfig, questions: Any, usage: dict[str, float], spent: Usage) -> Any:
     """Ask the judge what the log does not hold; return what finds an answer by its key."""
-    from curation.synthesis.responses import ResponseLog
+    from curation.synthesis.response_shards import open_log
     from pipelines.asking import ask
     from pipelines.commands.synth import responses_folder
 
     settings = judge_config(config.synthesis)
-    log = ResponseLog(responses_folder(config))
+    log = open_log(responses_folder(config))
 
     def requests() -> Iterator[Request]:
         return (judge_request(sample, said, settings) for sample, said in questions())

@@ -1,15 +1,17 @@
 """What the tests of the client share: requests, replies, and one call that asks."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from curation.synthesis.client import Client
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.connections import Pool
 from curation.synthesis.endpoints import EndpointConfig
 from curation.synthesis.requests import Request, kind_of, request_body
 from curation.synthesis.responses import FILE, Response, ResponseLog
+from tests.curation.synthesis.simulated import SimulatedLoop, SimulatedPool
 from tests.llm_server import Reply
 
 KEY = "sk-very-secret-0123456789"
@@ -35,6 +37,7 @@ def client_for(
     folder: Path,
     on_answer: Callable[[int], None] = lambda _: None,
     key: str = KEY,
+    pools: Mapping[str, Pool] | None = None,
     **options: Any,
 ) -> Client:
     """Return a client with two attempts unless told otherwise, and an open log."""
@@ -42,7 +45,19 @@ def client_for(
     fixed = {"model": "m", "max_attempts": 2, "timeout_seconds": 5}
     config = SynthesisConfig(**(fixed | where | options))
     environment = {endpoint.api_key_env: key for endpoint in config.all_endpoints()}
-    return Client(config, ResponseLog(str(folder)), environment=environment, on_answer=on_answer)
+    client = Client(config, ResponseLog(str(folder)), environment=environment, on_answer=on_answer)
+    if pools:
+        client.open_pool = lambda endpoint, _: pools[endpoint.base_url]
+        client.new_loop = SimulatedLoop
+    return client
+
+
+def simulate(
+    pool: SimulatedPool, folder: Path, requests: Iterable[Request], **options: Any
+) -> Client:
+    """Ask a simulated server in simulated time."""
+    url = "http://simulated/v1"
+    return ask(url, folder, requests, pools={url: pool}, **options)
 
 
 def ask(
@@ -51,10 +66,11 @@ def ask(
     requests: Iterable[Request],
     on_answer: Callable[[int], None] = lambda _: None,
     key: str = KEY,
+    pools: Mapping[str, Pool] | None = None,
     **options: Any,
 ) -> Client:
     """Ask everything and close the log; return the client."""
-    client = client_for(url, folder, on_answer, key, **options)
+    client = client_for(url, folder, on_answer, key, pools, **options)
     try:
         client.ask_all(requests)
     finally:
@@ -62,11 +78,19 @@ def ask(
     return client
 
 
-def known(folder: Path) -> dict[str, Response]:
-    """Return all answers of the log, by key."""
+def known(folder: Path, *, partial: bool = False) -> dict[str, Response]:
+    """Return all answers of the log by key; with `partial` lines may be cut short."""
+    found = {}
     path = folder / FILE
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {line["key"]: Response(**line) for line in map(json.loads, lines)}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            response = Response(**json.loads(line))
+        except ValueError:
+            if not partial:
+                raise
+        else:
+            found[response.key] = response
+    return found
 
 
 def in_turn(*replies: Reply) -> Script:
