@@ -110,6 +110,7 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
         return
     from pipelines.commands import synth_decisions
 
+    synth_decisions.check_encoder(config)
     for output in stage.outputs if unanswered else ():
         storage.remove(stage.directory(output))
     stage.begin()

@@ -21,6 +21,15 @@ from pipelines.terminal import Progress
 TOKENS = ("input_tokens", "output_tokens")
 
 
+def check_encoder(config: RunConfig) -> None:
+    """Raise before anything is paid what the round trip would raise afterwards."""
+    if config.synthesis.round_trip.enabled:
+        from pipelines.encoders import encoder_folder
+        from train.model import check
+
+        check(encoder_folder(config.model.encoder), config.model)
+
+
 def decide(config: RunConfig, job: Any, spent: Usage) -> dict[str, float]:
     """Decide over the whole set; return the judge's requests and tokens.
 

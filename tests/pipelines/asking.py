@@ -32,6 +32,9 @@ min_document_characters = 120
 min_paragraph_characters = 100
 concurrency = 4
 max_attempts = 1
+
+[synthesis.round_trip]
+enabled = false
 """
 
 

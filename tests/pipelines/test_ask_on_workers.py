@@ -28,7 +28,9 @@ __all__ = ["own"]
 
 def sample(number: int) -> Sample:
     key = f"{number * 2_654_435_761 % 2**128:032x}"[::-1]
-    return Sample(key, f"d:{number}", "", "en", "web", "p", 0, 0, 0.0, f"n{number}", "", "", [], "v")
+    return Sample(
+        key, f"d:{number}", "", "en", "web", "p", 0, 0, 0.0, f"n{number}", "", "", [], "v"
+    )
 
 
 def job_for(folder: Path, url: str, count: int, shards: int, **options: Any) -> AskJob:

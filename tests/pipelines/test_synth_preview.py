@@ -44,7 +44,7 @@ def test_a_preview_asks_for_as_many_as_it_shows(own: Asking) -> None:
     assert all(" ".join(prompt.split()[:8]) in words for prompt in prompts)
     verdicts = [line.split()[1] for line in lines if line.startswith("verdict")]
     assert verdicts[1] == "too_short"
-    assert verdicts[0] == "kept"
+    assert verdicts[0] == "passes"
     titles = [line for line in lines if line.startswith("document")]
     assert all(line.endswith(")") and ":" in line for line in titles)
 

@@ -24,7 +24,7 @@ from pipelines.relevance import Encoder
 from pipelines.synthesis import deciding, ranking, writing
 from pipelines.synthesis.outcomes import CHECKED, Checked, Decided, Outcome, to_columns
 from tests.builders import articles
-from tests.command_line import leftovers
+from tests.command_line import leftovers, run
 from tests.llm_server import Reply, ScriptedServer
 from tests.pipelines.synthesis.builders import (
     ask,
@@ -333,3 +333,11 @@ def test_a_hostile_answer_stays_text(config: Any, tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)" in page
     assert "default-src 'none'" in page
     assert "Question 1: {opener}" in page
+
+
+def test_an_encoder_that_does_not_fit_is_told_before_paying(config: Any) -> None:
+    """Lengths beyond its positions end the run without a request."""
+    path, server = config
+    result = run("synth", "--config", path, "--set", "model.max_passage_tokens=9999")
+    assert (result.code, server.requests) == (2, [])
+    assert "beyond the encoder's 512 positions" in result.err
