@@ -215,6 +215,8 @@ class Client:
         longer = follow_up(request, response)
         if longer:
             self._work.add(longer, now)
+        else:
+            self._missing.answered(request)
         self._done(is_last=not longer)
 
     def _handle(self, attempt: Attempt, problem: Problem, now: float) -> None:
