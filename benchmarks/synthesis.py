@@ -146,7 +146,7 @@ def show(name: str, concurrency: int, row: dict[str, Any], **more: Any) -> None:
 def rate() -> None:
     """Our rate beside the bare one, turn and turn about."""
     for concurrency, count in ((64, 15_000), (256, 40_000)):
-        for _ in range(3):
+        for _ in range(2):
             with server() as url:
                 most = child("bare", url, count, concurrency)
                 show("bare", concurrency, most)
@@ -163,7 +163,8 @@ def memory() -> None:
 
 def peers(python: str) -> None:
     """The same requests by a peer, with and without trouble, and what 1,000 kept ones cost."""
-    for shares in ((), TROUBLE):
+    for shares in ((), TROUBLE, (*TROUBLE, "1")):
+        print("shares:", *(shares or ["none"]))
         for concurrency in (64, 256):
             for kind in ("ours", "curator"):
                 with server(*shares) as url:

@@ -1,7 +1,8 @@
 """A scripted OpenAI-compatible server that costs little: answers after a latency, and a tally.
 
-`python -m benchmarks.synthesis_server PORT [LATENCY [TRUNCATED GARBAGE REFUSED]]`, shares drawn
-anew for each request. A GET returns how many requests came and what was billed.
+`python -m benchmarks.synthesis_server PORT [LATENCY [TRUNCATED GARBAGE REFUSED [PROMPT]]]`: shares
+of replies. Truncated are draws of each request; with PROMPT = 1 always the same prompts, whose
+answers need twice the usual cap. A GET returns how many requests came and what was billed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import random
 import sys
+import zlib
 from collections import Counter
 
 GIVEN, MADE, CUT = 300, 20, 64
@@ -50,13 +52,19 @@ REFUSED = http(
 class Shares:
     """Which reply comes next, and the tally."""
 
-    def __init__(self, truncated: float, garbage: float, refused: float) -> None:
+    def __init__(self, truncated: float, garbage: float, refused: float, by_prompt: bool) -> None:
         self._shares = (truncated, garbage, refused)
+        self._by_prompt = by_prompt
         self._draw = random.Random(0)
         self.tally: Counter[str] = Counter()
 
-    def reply(self) -> bytes:
+    def reply(self, request: bytes) -> bytes:
         truncated, garbage, refused = self._shares
+        if self._by_prompt:
+            start = request.find(b'"content"')
+            is_long = zlib.crc32(request[start : start + 30]) < truncated * 2**32
+            truncated = float(is_long and b'"max_tokens": 128' not in request)
+            truncated *= 1 - refused
         luck = self._draw.random() if any(self._shares) else 1.0
         self.tally["requests"] += 1
         if luck < refused:
@@ -98,7 +106,7 @@ class Connection(asyncio.Protocol):
             return
         self._held = b""
         loop = asyncio.get_running_loop()
-        loop.call_later(self._latency, self._transport.write, self._shares.reply())
+        loop.call_later(self._latency, self._transport.write, self._shares.reply(held))
 
 
 async def serve(port: int, latency: float, shares: Shares) -> None:
@@ -111,5 +119,6 @@ async def serve(port: int, latency: float, shares: Shares) -> None:
 
 if __name__ == "__main__":
     port, *rest = sys.argv[1:]
-    latency, truncated, garbage, refused = [*map(float, rest), *[0.05, 0, 0, 0][len(rest) :]]
-    asyncio.run(serve(int(port), latency, Shares(truncated, garbage, refused)))
+    given = [*map(float, rest), *[0.05, 0, 0, 0, 0][len(rest) :]]
+    latency, truncated, garbage, refused, by_prompt = given
+    asyncio.run(serve(int(port), latency, Shares(truncated, garbage, refused, bool(by_prompt))))
