@@ -7,7 +7,8 @@ files and writes files, one per document part, whose rows stand in the order of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from curation import storage
 from curation.records import Reject, Sample
 from curation.synthesis.config import SynthesisConfig
-from curation.synthesis.responses import Response
+from curation.synthesis.responses import Response, ResponseLog
 from pipelines.stored import StoredJob
 from pipelines.work import Workspace
 
@@ -67,14 +68,34 @@ def read_undrawn(job: SynthJob, part: str) -> list[Reject]:
     return read_records(job.workspace.path("undrawn", part), Reject)
 
 
-def write_answers(job: SynthJob, known: dict[str, Response]) -> None:
-    """Write the known answers to each part's samples beside them."""
+def count_samples(job: SynthJob) -> int:
+    """Return the number of samples drawn."""
+    total = 0
+    for part in job.sampled_parts():
+        with storage.open_read(job.samples_path(part)) as handle:
+            total += pq.ParquetFile(handle).metadata.num_rows
+    return total
+
+
+def all_samples(job: SynthJob) -> Iterator[Sample]:
+    """Yield the samples of all parts; those of one part are held."""
+    for part in job.sampled_parts():
+        yield from read_samples(job.samples_path(part))
+
+
+def write_answers(job: SynthJob, log: ResponseLog) -> Counter[str]:
+    """Write the answers to each part's samples beside them; return what all of them took."""
+    took: Counter[str] = Counter()
+    counted: set[str] = set()  # an answer can serve two documents
     for part in job.sampled_parts():
         keys = dict.fromkeys(sample.key for sample in read_samples(job.samples_path(part)))
-        write_responses(
-            job.workspace.path("answers", f"{part}.json"),
-            (known[key] for key in keys if key in known),
-        )
+        answers = list(log.read(keys))
+        new = [a for a in answers if a.key not in counted]
+        counted.update(answer.key for answer in new)
+        took["input_tokens"] += sum(answer.input_tokens for answer in new)
+        took["output_tokens"] += sum(answer.output_tokens for answer in new)
+        write_responses(job.workspace.path("answers", f"{part}.json"), answers)
+    return took
 
 
 def load_answers(job: SynthJob, part: str) -> dict[str, Response]:

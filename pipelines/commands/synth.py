@@ -204,15 +204,10 @@ def generate(config: RunConfig, job: Any, beam_arguments: list[str]) -> tuple[Co
     from curation.synthesis.response_shards import open_log
     from pipelines.ask_on_workers import ask_on_workers
     from pipelines.asking import ask
-    from pipelines.synth import read_samples, write_answers
+    from pipelines.synth import count_samples, write_answers
 
-    samples = [
-        sample
-        for part in job.parts
-        if storage.exists(job.samples_path(part))
-        for sample in read_samples(job.samples_path(part))
-    ]
-    if not samples:
+    total = count_samples(job)
+    if not total:
         raise InputError(no_document(job.config))
     folder = responses_folder(config)
     log = open_log(folder)
@@ -220,15 +215,9 @@ def generate(config: RunConfig, job: Any, beam_arguments: list[str]) -> tuple[Co
         asked = ask_on_workers(config, job, folder, beam_arguments)
         log = open_log(folder)
     else:
-        asked = ask(config.synthesis, log, _requests(samples, config.synthesis), len(samples))
-    answers = {answer.key: answer for answer in log.read(sample.key for sample in samples)}
-    write_answers(job, answers)
-    counted = Counter(
-        requests=asked.asked,
-        cached=asked.known,
-        input_tokens=sum(answer.input_tokens for answer in answers.values()),
-        output_tokens=sum(answer.output_tokens for answer in answers.values()),
-    )
+        asked = ask(config.synthesis, log, _requests(job), total)
+    counted = Counter(requests=asked.asked, cached=asked.known)
+    counted.update(write_answers(job, log))
     return counted, asked.usage
 
 
@@ -241,7 +230,8 @@ def no_document(config: SynthesisConfig) -> str:
     )
 
 
-def _requests(samples: Sequence[Any], config: SynthesisConfig) -> Iterator[Any]:
+def _requests(job: Any) -> Iterator[Any]:
     from curation.synthesis.requests import request_for
+    from pipelines.synth import all_samples
 
-    return (request_for(sample, config) for sample in samples)
+    return (request_for(sample, job.config) for sample in all_samples(job))
