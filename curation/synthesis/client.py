@@ -216,6 +216,8 @@ class Client:
         longer = follow_up(request, response)
         if longer:
             self._work.add(longer, now)
+        else:
+            self._missing.answered(request)
         self._done(is_last=not longer)
 
     def _handle(self, attempt: Attempt, problem: Problem, now: float) -> None:
@@ -238,8 +240,8 @@ class Client:
         if item.failed >= self.config.max_attempts:
             self._fail(problem)
             return
-        rests = problem.trouble in (Trouble.OVERLOADED, Trouble.UNREACHABLE)  # the endpoint does
-        self._work.put_back(item, now if rests else now + backoff(item.failed - 1))
+        is_told = problem.wait is not None  # then the endpoint rests, not the request
+        self._work.put_back(item, now if is_told else now + backoff(max(0, item.failed - 1)))
 
     def _fail(self, problem: Problem) -> None:
         self.failures[self._safe(problem.name)] += 1

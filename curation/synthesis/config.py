@@ -29,7 +29,7 @@ class SynthesisConfig:
     local_server: str = ""
     """Start this model on loopback for the run: gemma-3-270m (from the demo's wheels)."""
     base_url: str = ""
-    """An OpenAI-compatible endpoint, as https://api.openai.com/v1; excludes local_server."""
+    """An OpenAI-compatible endpoint, as https://llm.example/v1; excludes local_server."""
     endpoints: tuple[EndpointConfig, ...] = ()
     """Several endpoints instead of base_url: each is asked as fast as it answers."""
     model: str = ""

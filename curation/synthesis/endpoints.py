@@ -14,7 +14,7 @@ class EndpointConfig:
     """One `[[synthesis.endpoints]]` table: all of them serve the same model."""
 
     base_url: str
-    """An OpenAI-compatible endpoint, as https://api.openai.com/v1."""
+    """An OpenAI-compatible endpoint, as https://llm.example/v1."""
     model: str = ""
     """The endpoint's own name for synthesis.model; empty: the same name."""
     api_key_env: str = "OPENAI_API_KEY"
@@ -68,7 +68,7 @@ def split_url(url: str) -> SplitResult:
     except ValueError:
         is_valid = False
     if not is_valid or not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigError(f"synthesis.base_url = {url!r} is no URL as https://api.openai.com/v1")
+        raise ConfigError(f"synthesis.base_url = {url!r} is no URL as https://llm.example/v1")
     if "@" in parts.netloc:
         raise ConfigError(
             "synthesis.base_url holds a user or password; put the key into the environment "

@@ -25,11 +25,14 @@ class KeyIndex:
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        self._merge()
-        return len(self._numbers)
+        return len(self._numbers) + len(self._recent)
 
     def add(self, key: bytes, number: int) -> None:
         """Set the number of a digest."""
+        place = self._place(key)
+        if place >= 0:
+            self._numbers[place] = number
+            return
         self._recent[key] = number
         if len(self._recent) >= _RECENT:
             self._merge()
@@ -37,30 +40,32 @@ class KeyIndex:
     def get(self, key: bytes) -> int:
         """Return the number of a digest, -1 where it is unknown."""
         number = self._recent.get(key, -1)
-        if number >= 0 or not len(self._numbers):
+        if number >= 0:
             return number
+        place = self._place(key)
+        return int(self._numbers[place]) if place >= 0 else -1
+
+    def _place(self, key: bytes) -> int:
+        """Return where the arrays hold a digest, -1 for nowhere."""
+        if not len(self._numbers):
+            return -1
         high = np.uint64(int.from_bytes(key[:8], "big"))
         low = int.from_bytes(key[8:], "big")
         place = int(self._high.searchsorted(high))
         while place < len(self._high) and self._high[place] == high:
             if int(self._low[place]) == low:
-                return int(self._numbers[place])
+                return place
             place += 1
         return -1
 
     def _merge(self) -> None:
-        if not self._recent:
-            return
+        """Move what is recent into the arrays, one after the other: memory peaks at one more."""
         words = np.frombuffer(b"".join(self._recent), ">u8").astype(np.uint64).reshape(-1, 2)
-        high = np.concatenate([words[:, 0], self._high])
-        low = np.concatenate([words[:, 1], self._low])
-        numbers = np.concatenate(
-            [np.fromiter(self._recent.values(), np.int64, len(self._recent)), self._numbers]
-        )
-        order = np.lexsort((low, high))  # stable: of equal digests the recent one is first
-        high, low, numbers = high[order], low[order], numbers[order]
-        is_first = np.ones(len(high), bool)
-        is_first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-        self._high, self._low = high[is_first], low[is_first]
-        self._numbers = numbers[is_first]
+        numbers = np.fromiter(self._recent.values(), np.int64, len(self._recent))
+        order = np.argsort(words[:, 0])
+        words, numbers = words[order], numbers[order]
+        places = self._high.searchsorted(words[:, 0])
+        self._high = np.insert(self._high, places, words[:, 0])
+        self._low = np.insert(self._low, places, words[:, 1])
+        self._numbers = np.insert(self._numbers, places, numbers)
         self._recent = {}

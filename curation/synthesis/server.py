@@ -146,7 +146,8 @@ class Server:
             return False
         self._burst_at = now
         self._bursts += 1
-        if problem.wait is None or self._bursts > _BELIEVED_BURSTS:
+        rests = self._bursts > 1 and problem.wait is None  # nothing was answered since the last
+        if rests or self._bursts > _BELIEVED_BURSTS or problem.trouble is Trouble.UNREACHABLE:
             self._pause(backoff(self._bursts - 1), now)
         if self._bursts >= self._most_bursts(problem, now):
             self.end = self.end or self._given_up(problem)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from curation.synthesis.follow_up import follow_up
-from curation.synthesis.key_index import KeyIndex, digest
+from curation.synthesis.key_index import digest
 from curation.synthesis.requests import Request
 from curation.synthesis.responses import ResponseLog
 
@@ -89,26 +89,32 @@ class Work:
 
 
 class Missing:
-    """Each request once that a log does not answer, and the follow-ups that it lacks."""
+    """Each request once that a log does not answer, and the follow-ups that it lacks.
+
+    Memory holds what is in flight and what failed.
+    """
 
     def __init__(self, log: ResponseLog, requests: Iterable[Request]) -> None:
         self._log = log
         self._requests = requests
-        self._seen = KeyIndex()
+        self._asked: set[bytes] = set()
         self.known = 0
         """Requests passed over so far because the log answers them."""
 
     def __iter__(self) -> Iterator[Request]:
         for request in self._requests:
-            name = digest(request.key)
-            if self._seen.get(name) >= 0:
+            if digest(request.key) in self._asked:
                 continue
-            self._seen.add(name, 0)
             missing = self._missing(request)
             if missing:
+                self._asked.add(digest(request.key))
                 yield missing
             else:
                 self.known += 1
+
+    def answered(self, request: Request) -> None:
+        """Forget a request: the log knows it now."""
+        self._asked.discard(digest(request.follows or request.key))
 
     def _missing(self, request: Request) -> Request | None:
         if self._log.is_settled(request.key):

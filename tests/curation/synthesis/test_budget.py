@@ -103,7 +103,7 @@ ENDPOINT = {"base_url": "https://api.example:8443/v1"}
         ({"rpm": -1}, "synthesis.rpm = -1 is outside 0 .. "),
         ({"max_tokens": -1}, "synthesis.max_tokens = -1 is outside"),
         ({"input_price": -0.1}, "synthesis.input_price = -0.1 is outside"),
-        ({"base_url": "api.openai.com/v1"}, "synthesis.base_url = 'api.openai.com/v1' is no URL"),
+        ({"base_url": "llm.example/v1"}, "synthesis.base_url = 'llm.example/v1' is no URL"),
         ({"base_url": "http://x:y/v1"}, "synthesis.base_url = 'http://x:y/v1' is no URL"),
         ({"base_url": "http://x/v1\r\nX: y"}, "synthesis.base_url = 'http://x/v1\\r\\nX: y' is no"),
         ({"base_url": "https://me:secret@x/v1"}, "synthesis.base_url holds a user or password; "),
