@@ -116,10 +116,22 @@ def run(config: RunConfig, documents: dict[str, Any], beam_arguments: list[str])
     stage.begin()
     job = draw_samples(stage, config, documents, beam_arguments)
     usage, spent = generate(config, job, beam_arguments)
+    if usage["requests"]:
+        start_over(stage)
     run_job(config, job, "checking", beam_arguments)
     judged = synth_decisions.decide(config, job, spent)
+    if judged["requests"]:
+        start_over(stage)
     run_job(config, job, "writing", beam_arguments)
     finish(config, stage, job, {"questions": usage, "judge": judged})
+
+
+def start_over(stage: Stage) -> None:
+    """Forget what a killed run made of fewer answers; the samples stay."""
+    storage.remove(stage.workspace.path("status"))
+    for output in stage.outputs:
+        storage.remove(stage.directory(output))
+    stage.begin()
 
 
 def draw_samples(

@@ -24,7 +24,7 @@ from pipelines.relevance import Encoder
 from pipelines.synthesis import deciding, ranking, writing
 from pipelines.synthesis.outcomes import CHECKED, Checked, Decided, Outcome, to_columns
 from tests.builders import articles
-from tests.command_line import leftovers, run
+from tests.command_line import leftovers, run, run_until
 from tests.llm_server import Reply, ScriptedServer
 from tests.pipelines.synthesis.builders import (
     ask,
@@ -341,3 +341,25 @@ def test_an_encoder_that_does_not_fit_is_told_before_paying(config: Any) -> None
     result = run("synth", "--config", path, "--set", "model.max_passage_tokens=9999")
     assert (result.code, server.requests) == (2, [])
     assert "beyond the encoder's 512 positions" in result.err
+
+
+def test_answers_that_come_after_a_kill_are_checked(config: Any, tmp_path: Path) -> None:
+    """A run that lacked some and was killed behind the checks leaves no verdict on them."""
+    path, server = config
+
+    def silent(body: dict[str, Any]) -> Reply:
+        return Reply(status=500, raw=b"{}") if " Bel" in str(body) else answer(body)
+
+    server.script = silent
+    options = ("--set", "synthesis.round_trip.enabled=false")
+    file = "questions/length=0-500/part-00000.parquet"
+    assert run_until(file, "synth", "--config", path, *options) == -9
+    server.script = answer
+    result = run("synth", "--config", path, *options)
+    assert result.code == 0, result.err
+    assert "no_answer" not in result.out
+    kept = [r for r in rows_of(tmp_path / "out/questions") if r["relation"] == "question-document"]
+    rejects = rows_of(tmp_path / "out/rejects/synth")
+    assert len(kept) + len(rejects) == 20
+    assert any(" Bel" in row["paragraph"] for row in kept)
+    assert leftovers(tmp_path / "out") == []
