@@ -137,20 +137,22 @@ class Client:
             await asyncio.to_thread(self.log.sync)
 
     async def _serve(self, server: Server, group: asyncio.TaskGroup) -> None:
-        """Send requests to one endpoint whenever it has room, until nothing is left."""
-        loop = asyncio.get_running_loop()
+        """Start requests to one endpoint whenever it has room, until nothing is left."""
         while not (server.end or self._is_over):
             server.wake.clear()
-            now = loop.time()
-            wait = server.wait_for_room(now)
-            if wait == 0:
-                wait = self._send_next(server, group, now)
-            if wait > 0 and not self._is_over:
-                await _wait(server.wake, wait)
+            following = self._next(server)
+            if isinstance(following, Attempt):
+                group.create_task(self._ask(following))
+            elif not self._is_over:
+                await _wait(server.wake, following)
         self._wake_all()
 
-    def _send_next(self, server: Server, group: asyncio.TaskGroup, now: float) -> float:
-        """Send the next request; return the seconds to wait where there is none to send."""
+    def _next(self, server: Server) -> Attempt | float:
+        """Return the next request to send to an endpoint, else the seconds to wait for one."""
+        now = asyncio.get_running_loop().time()
+        wait = server.wait_for_room(now)
+        if wait > 0:
+            return wait
         item = self._work.take(now)
         if item is None:
             return self._work.wait(now)
@@ -167,21 +169,23 @@ class Client:
             return math.inf
         server.sending(reserved, now)
         item.sent += 1
-        attempt = Attempt(server, item, reserved, server.steps, server.body_of(item), now)
-        group.create_task(self._ask(attempt))
-        return 0.0
+        return Attempt(server, item, reserved, server.steps, server.body_of(item), now)
 
-    async def _ask(self, attempt: Attempt) -> None:
-        outcome = await attempt.outcome(self.config.timeout_seconds)
-        attempt.server.in_flight -= 1
-        now = asyncio.get_running_loop().time()
-        self._settle(attempt, outcome)
-        if isinstance(outcome, Answer):
-            attempt.server.answered(now - attempt.sent_at, now)
-            self._keep(attempt, outcome, now)
-        else:
-            self._handle(attempt, outcome, now)
-        self._wake_all()
+    async def _ask(self, attempt: Attempt | float) -> None:
+        """Send a request, and in its place the next: without a turn of the loop between them."""
+        while isinstance(attempt, Attempt):
+            server = attempt.server
+            outcome = await attempt.outcome(self.config.timeout_seconds)
+            server.in_flight -= 1
+            now = asyncio.get_running_loop().time()
+            self._settle(attempt, outcome)
+            if isinstance(outcome, Answer):
+                server.answered(now - attempt.sent_at, now)
+                self._keep(attempt, outcome, now)
+            else:
+                self._handle(attempt, outcome, now)
+            self._wake_all()
+            attempt = math.inf if server.end or self._is_over else self._next(server)
 
     def _settle(self, attempt: Attempt, outcome: Answer | Problem) -> None:
         """Replace the reservation by what the server billed, or may have."""

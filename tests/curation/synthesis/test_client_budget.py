@@ -18,7 +18,7 @@ CAPS = {
     "max_tokens": (100 * (GIVEN + MADE), GIVEN + MADE),
     "max_usd": (100 * EACH_USD, EACH_USD),
 }
-NAMES = [f"n{i}" for i in range(400)]
+NAMES = [f"n{i:<90}" for i in range(400)]  # estimated at 46 tokens
 
 
 @pytest.mark.parametrize("concurrency", [1, 8, 64])
@@ -81,7 +81,7 @@ def test_what_may_be_billed_counts_against_the_cap(tmp_path: Path) -> None:
                 pool, tmp_path / str(reply.drop), asks(*NAMES, max_output_tokens=64),
                 max_tokens=1000, max_attempts=90, concurrency=4,
             )  # fmt: skip
-        assert 10 <= len(pool.sent) <= 13  # 64 + 16 for the frame + 0 each
+        assert 8 <= len(pool.sent) <= 9  # 64 + 16 for the frame + 30 each
 
 
 def test_cached_tokens_are_cheaper(server: ScriptedServer, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_burst_of_429_slows_down_once_and_costs_no_request(tmp_path: Path) -> 
     assert len(known(tmp_path)) + client.failures.total() == 1000
     assert client.failures.total() <= 2
     refused = len(pool.sent) - 1000
-    assert refused < 400
+    assert refused < 600
     assert pool.sent[-1][0] < 300  # at least 100 s of work
 
 
