@@ -127,7 +127,7 @@ TINY: dict[str, Any] = {"vocab_size": 400, "bos_token_id": 0, "eos_token_id": 2}
 
 
 def _decoder() -> Any:
-    return GPT2Model(GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=64, **TINY))
+    return GPT2Model(GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=512, **TINY))
 
 
 def _masked_bert() -> Any:
