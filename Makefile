@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN = $(BIN)/python -m pipelines $@ --config $(CONFIG) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate test check clean
+.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate export test check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -30,6 +30,9 @@ train: .venv/demo ## training rows -> M3 checkpoint
 
 evaluate: .venv/demo ## checkpoint -> nDCG@10 and Recall@100 per head and hybrid
 	@$(RUN)
+
+export: .venv/demo ## OUT/model -> ONNX or sentence-transformers (TO=onnx; needs threefold[onnx])
+	@$(BIN)/python -m pipelines export --to $(or $(TO),onnx) $(or $(OUT),out/demo)/model $(ARGS)
 
 test: .venv/dev ## the test suite with coverage (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)

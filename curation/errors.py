@@ -3,6 +3,7 @@
 ThreefoldError
 ├── ConfigError   the run configuration is wrong
 ├── InputError    an input is missing, empty or not what its source says it is
+├── OutputError   an output cannot be written: the disk is full, or not ours
 ├── ServiceError  a service the run depends on (an LLM server) refuses or does not answer
 ├── BudgetError   a cap on money, tokens or requests is reached (exit status 3)
 └── TrainingError the loss is no number any more
@@ -27,6 +28,10 @@ class ConfigError(ThreefoldError):
 
 class InputError(ThreefoldError):
     """An input is missing, empty or unreadable as a whole."""
+
+
+class OutputError(ThreefoldError):
+    """An output cannot be written."""
 
 
 class ServiceError(ThreefoldError):

@@ -65,6 +65,15 @@ COMMANDS = {
         "checkpoint → nDCG@10 and Recall@100 per head and hybrid, before and after training",
         "Evaluates every [[evaluation.sets]] of the config and writes OUT/metrics.",
     ),
+    "export": (
+        "pipelines.commands.export",
+        "checkpoint → ONNX with three outputs, or a folder for sentence-transformers",
+        (
+            "Writes FOLDER/onnx (dense, token weights, token vectors; any batch and length) or\n"
+            "FOLDER/sentence-transformers (dense, with pooling and prompts), compares its vectors\n"
+            "with this program's and prints the largest difference; more than 1e-4 is an error."
+        ),
+    ),
     "demo": (
         "pipelines.commands.demo",
         "all of the above, one after the other",
@@ -106,6 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
         )
         if name == "options":
             command.add_argument("section", nargs="?", default="", help="as train or train.loss")
+        elif name == "export":
+            _add_export(command)
         else:
             _add_common(command)
         if name == "synth":
@@ -155,6 +166,12 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "beam", nargs="*", metavar="-- BEAM_OPTION", help="runner options, passed on to Beam"
     )
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", metavar="FOLDER", help="a checkpoint, as OUT/model")
+    command.add_argument("--to", choices=("onnx", "sentence-transformers"), required=True)
+    command.add_argument("--output", metavar="DIR", help="where to write (default: in FOLDER)")
 
 
 def main(arguments: list[str] | None = None) -> int:

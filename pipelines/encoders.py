@@ -7,9 +7,13 @@ import os
 from curation import storage
 from curation.errors import InputError
 from pipelines.work import Workspace
+from train.folders import recover
 
 PYPI = "pypi:"
 TOKENIZER = "tokenizer.json"
+FILES = ["*.json", "*.safetensors", "*.model", "*_linear.pt"]
+PICKLES = ["pytorch_model*.bin"]  # where a hub folder has no safetensors, as BAAI/bge-m3
+EXPORTS = ["*/*"]  # for other programs
 
 
 def encoder_folder(name: str) -> str:
@@ -23,17 +27,26 @@ def encoder_folder(name: str) -> str:
 
         return e5_small.cached_folder(name.removeprefix(PYPI))
     path = os.path.expandvars(os.path.expanduser(name))
+    recover(path)
     if os.path.isdir(path):
         return path
     if os.path.isabs(path) or path.startswith(".") or name.count("/") != 1:
         raise InputError(f"model.encoder = {name!r} is no folder, and no hub name (owner/name)")
+    return _fetched(name)
+
+
+def _fetched(name: str) -> str:
+    """Return the folder of a hub name's files in huggingface_hub's cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return str(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.model"]))
+        folder = str(snapshot_download(name, allow_patterns=FILES, ignore_patterns=EXPORTS))
+        if not storage.list_files(folder, ".safetensors"):
+            snapshot_download(name, allow_patterns=PICKLES, ignore_patterns=EXPORTS)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise InputError(f"model.encoder = {name!r} cannot be fetched: {error}") from error
+    return folder
 
 
 def ship_tokenizer(name: str, workspace: Workspace) -> str:

@@ -99,7 +99,7 @@ def parts_only(found: dict[str, str]) -> dict[str, str]:
 
 def leftovers(out: Path) -> list[str]:
     """Return what should not be there any more when a stage has ended."""
-    names = (".work-", ".writing-", ".model-", "_STARTED")
+    names = (".work-", ".writing-", ".model-", ".model.old", "_STARTED")
     return sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.name.startswith(names))
 
 

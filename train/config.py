@@ -24,6 +24,13 @@ class ModelConfig:
     """Longer queries are cut."""
     max_passage_tokens: int = 8192
     """Longer passages are cut."""
+    max_positions: int = 0
+    """Give the encoder positions for so many tokens (XLM-R has 512, BGE-M3 8192): learned ones are
+    repeated and must then be trained; of RoPE only the limit is raised. 0: as the encoder has."""
+    mcls_tokens: int = 0
+    """MCLS (paper, appendix B.2): outside training, put a CLS before every so many tokens (paper:
+    256) and average the states of all for the dense vector. For encoders not trained on long texts;
+    0: off."""
     colbert_dim: int = 0
     """Width of the multi-vector head; 0: the encoder's hidden size."""
 
@@ -32,7 +39,14 @@ class ModelConfig:
             raise ConfigError(unknown_name("model.pooling", self.pooling, ("cls", "mean")))
         check_range("model.max_query_tokens", self.max_query_tokens, 2, 1 << 20)
         check_range("model.max_passage_tokens", self.max_passage_tokens, 2, 1 << 20)
+        check_range("model.max_positions", self.max_positions, 0, 1 << 20)
+        check_range("model.mcls_tokens", self.mcls_tokens, 0, 1 << 20)
         check_range("model.colbert_dim", self.colbert_dim, 0, 1 << 16)
+        if self.mcls_tokens and self.pooling != "cls":
+            raise ConfigError(
+                f"model.mcls_tokens = {self.mcls_tokens} averages CLS states, but model.pooling is "
+                f"{self.pooling!r}; set model.pooling = 'cls' or model.mcls_tokens = 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

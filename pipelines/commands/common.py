@@ -49,7 +49,7 @@ def load_for_encoding(config: RunConfig, dtype: str, command: str) -> tuple[Any,
     """
     from mining.encode import best_device, probe_dtype
     from pipelines.encoders import encoder_folder
-    from train.model import load
+    from train.checkpoint import load
 
     device = best_device()
     model = load(encoder_folder(config.model.encoder), config.model, config.train.seed).to(device)

@@ -84,7 +84,7 @@ def evaluate_all(config: RunConfig) -> dict[str, Any]:
     from mining.encode import best_device, probe_dtype
     from pipelines.evaluate import evaluate_model, load_set
     from train import metrics
-    from train.model import load
+    from train.checkpoint import load
 
     folders = {"after": storage.join(config.out, "model")}
     if config.evaluation.before:

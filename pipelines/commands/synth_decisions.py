@@ -25,7 +25,7 @@ def check_encoder(config: RunConfig) -> None:
     """Raise before anything is paid what the round trip would raise afterwards."""
     if config.synthesis.round_trip.enabled:
         from pipelines.encoders import encoder_folder
-        from train.model import check
+        from train.checkpoint import check
 
         check(encoder_folder(config.model.encoder), config.model)
 

@@ -61,8 +61,8 @@ def run(config: RunConfig, rows: dict[str, Any]) -> None:
     if stage.is_up_to_date():
         return
     from mining.encode import best_device
+    from train.checkpoint import load
     from train.data import shards_of
-    from train.model import load
     from train.trainer import Trainer
 
     stage.begin()
@@ -104,8 +104,10 @@ class Meter:
 
 def publish(stage: Stage, model: Any) -> None:
     """Write the checkpoint, then its manifest."""
+    from train.checkpoint import save
+
     directory = stage.directory("model")
-    model.save(directory)
+    save(model, directory)
     parts = []
     folders = [directory, *storage.list_folders(directory)]
     for path in [path for folder in folders for path in storage.list_files(folder)]:

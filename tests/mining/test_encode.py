@@ -11,8 +11,9 @@ import torch
 from mining import encode
 from mining.encode import autocast, best_device, encode_batches, encode_dense, probe_dtype
 from tests.builders import articles
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import M3Model, load
+from train.model import M3Model
 
 torch.set_num_threads(1)
 

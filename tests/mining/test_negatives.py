@@ -17,8 +17,8 @@ from mining.index import search
 from mining.negatives import Candidates, choose, mask_candidates
 from mining.pool import Pool, build_pool
 from tests.builders import articles
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import load
 
 torch.set_num_threads(1)
 

@@ -6,13 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from curation.errors import InputError
 from curation.splitting import Split
 from pipelines.commands import curate, evaluate
 from pipelines.commands.options import walk
 from pipelines.config import MODES, RunConfig, load
-from pipelines.encoders import describe_encoder, encoder_folder
+from pipelines.encoders import EXPORTS, FILES, PICKLES, describe_encoder, encoder_folder
 from pipelines.terminal import State
 from pipelines.work import Tally, Workspace
 from tests.command_line import run
@@ -191,6 +192,19 @@ def test_a_hub_name_that_cannot_be_fetched_is_an_input_error() -> None:
     """Without network (HF_HUB_OFFLINE) the message keeps the name and the reason."""
     with pytest.raises(InputError, match=r"model\.encoder = 'nobody/nothing' cannot be fetched: "):
         encoder_folder("nobody/nothing")
+
+
+def test_a_hub_folder_is_fetched_without_other_programs_files() -> None:
+    """BAAI/bge-m3's listing: heads and tokenizer always, its pickle of weights in a second call."""
+    listing = ["config.json", "tokenizer.json", "sentencepiece.bpe.model", "pytorch_model.bin"]
+    listing += ["sparse_linear.pt", "colbert_linear.pt", "onnx/model.onnx", "onnx/config.json"]
+    listing += ["README.md", "imgs/mkqa.jpg", "1_Pooling/config.json"]
+    chosen = [
+        list(filter_repo_objects(listing, allow_patterns=wanted, ignore_patterns=EXPORTS))
+        for wanted in (FILES, PICKLES)
+    ]
+    heads = ["sparse_linear.pt", "colbert_linear.pt"]
+    assert chosen == [[*listing[:3], *heads], ["pytorch_model.bin"]]
 
 
 def test_a_folder_is_found_through_the_environment(

@@ -19,8 +19,9 @@ from pipelines import evaluate
 from pipelines.config import MODES, EvaluationConfig, EvaluationSet
 from tests.builders import articles
 from train import scoring
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import M3Model, load
+from train.model import M3Model
 
 Packer = Callable[[str], bytes]
 

@@ -22,7 +22,7 @@ from pipelines.config import load as load_config
 from pipelines.work import Workspace
 from tests.builders import PARAGRAPH, TOPICS
 from tests.command_line import Result, digests, leftovers, run, run_until
-from train.model import load as load_model
+from train.checkpoint import load as load_model
 
 WORDS = " ".join([PARAGRAPH, *TOPICS.values()]).replace("{0}", "").replace("{1}", "").split()
 PARTS = ("length=0-500/part-00000.parquet", "length=0-500/part-00001.parquet")

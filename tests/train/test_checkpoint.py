@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 from curation.errors import ConfigError, InputError, ThreefoldError
 from tests.builders import articles
+from train.checkpoint import config_of, load, save
 from train.config import ModelConfig
-from train.model import M3Model, load, weights_digest
+from train.model import M3Model, weights_digest
 from train.scoring import Embeddings
 
 torch.set_num_threads(1)
@@ -46,7 +48,7 @@ def test_round_trip_is_bit_equal(tiny_encoder: str, tmp_path: Path, dim: int) ->
     config = replace(CONFIG, colbert_dim=dim)
     model = load(tiny_encoder, config, seed=3)
     folder = tmp_path / "deep" / "model"
-    model.save(str(folder))
+    save(model, str(folder))
     again = load(str(folder), config, seed=99)
     assert weights_digest(again) == weights_digest(model)
     for a, b in zip(run(model, TEXTS).tensors(), run(again, TEXTS).tensors(), strict=True):
@@ -56,7 +58,7 @@ def test_round_trip_is_bit_equal(tiny_encoder: str, tmp_path: Path, dim: int) ->
 
 def test_checkpoint_has_the_layout_of_bge_m3(model: M3Model, tmp_path: Path) -> None:
     """State dicts of two linear layers beside a Hugging Face encoder and tokenizer."""
-    model.save(str(tmp_path / "model"))
+    save(model, str(tmp_path / "model"))
     shapes = {
         name: {k: tuple(v.shape) for k, v in torch.load(path, weights_only=True).items()}
         for name in ("sparse", "colbert")
@@ -73,7 +75,7 @@ def test_checkpoint_has_the_layout_of_bge_m3(model: M3Model, tmp_path: Path) -> 
 def test_checkpoint_loads_in_transformers(model: M3Model, tmp_path: Path) -> None:
     """The first state of a plain AutoModel is the dense vector."""
     folder = str(tmp_path / "model")
-    model.save(folder)
+    save(model, folder)
     tokens = AutoTokenizer.from_pretrained(folder)(TEXTS[0], return_tensors="pt")
     with torch.no_grad():
         hidden = AutoModel.from_pretrained(folder, add_pooling_layer=False)(**tokens)[0]
@@ -90,7 +92,7 @@ def test_checkpoint_loads_in_sentence_transformers(
 
     config = replace(config, max_query_tokens=40, max_passage_tokens=40)
     model = load(tiny_encoder, config)
-    model.save(str(tmp_path / "model"))
+    save(model, str(tmp_path / "model"))
     assert json.loads((tmp_path / "model" / "1_Pooling" / "config.json").read_text()) == {
         "word_embedding_dimension": 32,
         "pooling_mode_cls_token": config.pooling == "cls",
@@ -101,31 +103,6 @@ def test_checkpoint_loads_in_sentence_transformers(
     for encode, is_query in ((theirs.encode_query, True), (theirs.encode_document, False)):
         ours = run(model, TEXTS, is_query=is_query).dense.numpy()
         np.testing.assert_allclose(encode(TEXTS), ours, atol=1e-5)
-
-
-def test_saving_over_a_checkpoint_replaces_it(model: M3Model, tmp_path: Path) -> None:
-    """Files of the earlier one are gone."""
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "stale.txt").write_text("old")
-    model.save(str(tmp_path / "model"))
-    assert not (tmp_path / "model" / "stale.txt").exists()
-    assert weights_digest(load(str(tmp_path / "model"), CONFIG)) == weights_digest(model)
-
-
-def test_failed_saving_leaves_the_old_checkpoint(
-    model: M3Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full disk in the middle removes the half-written folder only."""
-    model.save(str(tmp_path / "model"))
-
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="no space left"):
-        model.save(str(tmp_path / "model"))
-    assert os.listdir(tmp_path) == ["model"]
-    assert weights_digest(load(str(tmp_path / "model"), CONFIG)) == weights_digest(model)
 
 
 def test_digest_tells_any_changed_weight(tiny_encoder: str) -> None:
@@ -159,8 +136,13 @@ def _other_weights(folder: Path) -> None:
     save_file({"other": torch.zeros(3)}, folder / "model.safetensors", {"format": "pt"})
 
 
-def _other_head(folder: Path) -> None:
-    torch.save(torch.nn.Linear(64, 1).state_dict(), folder / "sparse_linear.pt")
+def _head(name: str, inputs: int, width: int) -> Callable[[Path], object]:
+    return lambda folder: torch.save(torch.nn.Linear(inputs, width).state_dict(), folder / name)
+
+
+def _no_bias(folder: Path) -> None:
+    state = torch.nn.Linear(32, 1, bias=False).state_dict()
+    torch.save(state, folder / "sparse_linear.pt")
 
 
 NO_PAD = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": None}
@@ -177,7 +159,16 @@ DAMAGES = {
     "no padding": (_json("tokenizer_config.json", **NO_PAD), "defines no pad_token; M3 needs one"),
     "cut sparse head": (_write("sparse_linear.pt", b"x"), "sparse_linear.pt is no head of this"),
     "cut vector head": (_write("colbert_linear.pt", b""), "colbert_linear.pt is no head of this"),
-    "head of another width": (_other_head, "sparse_linear.pt is no head of this model"),
+    "head of another encoder": (
+        _head("sparse_linear.pt", 64, 1),
+        r"sparse_linear.pt is no head of this model: it has .*\(1, 64\).* not .*\(1, 32\)",
+    ),
+    "head of another width": (
+        _head("colbert_linear.pt", 32, 16),
+        "colbert_linear.pt is no head of this model: .* set model.colbert_dim = 16",
+    ),
+    "head without bias": (_no_bias, "sparse_linear.pt is no head .* needs a weight and a bias"),
+    "settings of another kind": (_write("threefold.json", b"[]"), "is damaged: it is no JSON obj"),
     "cut settings": (_write("threefold.json", b"{"), "threefold.json is damaged"),
 }
 
@@ -185,7 +176,7 @@ DAMAGES = {
 @pytest.fixture(scope="module")
 def checkpoint(model: M3Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint") / "model"
-    model.save(str(folder))
+    save(model, str(folder))
     return folder
 
 
@@ -222,6 +213,101 @@ def test_missing_head_starts_from_the_seed(checkpoint: Path, tmp_path: Path) -> 
     whole, part = load(str(checkpoint), CONFIG), load(str(folder), CONFIG, seed=8)
     assert torch.equal(part.sparse_linear.weight, whole.sparse_linear.weight)
     assert not torch.equal(part.colbert_linear.weight, whole.colbert_linear.weight)
+
+
+class _Code:
+    """Unpickled, it writes a file: what any command of an attacker could do."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.proof,)
+
+
+def _remote_code(folder: Path, proof: Path) -> None:
+    (folder / "evil.py").write_text(f"open({str(proof)!r}, 'w').close()\n")
+    for name, loader in (("config.json", "AutoModel"), ("tokenizer_config.json", "AutoTokenizer")):
+        entry = "evil.Any" if loader == "AutoModel" else ["evil.Any", "evil.Any"]
+        auto_map = {"AutoConfig": "evil.Any", loader: entry}
+        _json(name, auto_map=auto_map, tokenizer_class="Evil", model_type="evil")(folder)
+
+
+def _evil_head(name: str) -> Callable[[Path, Path], None]:
+    return lambda folder, proof: torch.save(_Code(proof), folder / name)
+
+
+def _evil_tensors(folder: Path, proof: Path) -> None:
+    state = torch.nn.Linear(32, 1).state_dict()
+    torch.save({**state, "more": _Code(proof)}, folder / "sparse_linear.pt")
+
+
+def _evil_weights(folder: Path, proof: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": _Code(proof)}, folder / "pytorch_model.bin")
+
+
+def _old_evil_head(folder: Path, proof: Path) -> None:
+    (folder / "colbert_linear.pt").write_bytes(pickle.dumps(_Code(proof), 2))
+
+
+ATTACKS = {
+    "sparse head": (_evil_head("sparse_linear.pt"), "sparse_linear.pt is no head .* run code"),
+    "vector head": (_evil_head("colbert_linear.pt"), "colbert_linear.pt is no head .* run code"),
+    "beside tensors": (_evil_tensors, "sparse_linear.pt is no head .* run code"),
+    "bare pickle": (_old_evil_head, "colbert_linear.pt is no head .* run code"),
+    "encoder": (_evil_weights, "holds no encoder that loads"),
+    "modelling code": (_remote_code, "holds no encoder that loads"),
+}
+
+
+def test_the_attack_works_where_pickles_are_trusted(tmp_path: Path) -> None:
+    """Else the tests below would prove nothing."""
+    pickle.loads(pickle.dumps(_Code(tmp_path / "it-ran")))
+    assert (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize(("attack", "message"), ATTACKS.values(), ids=ATTACKS)
+def test_code_in_a_checkpoint_does_not_run(
+    checkpoint: Path, tmp_path: Path, attack: Callable[[Path, Path], None], message: str
+) -> None:
+    """Pickles with more than tensors and modelling code are refused, and told from damage."""
+    folder, proof = tmp_path / "model", tmp_path / "it-ran"
+    shutil.copytree(checkpoint, folder)
+    attack(folder, proof)
+    with pytest.raises(InputError, match=message) as caught:
+        load(str(folder), CONFIG)
+    assert not proof.exists()
+    assert "weights_only=False" not in str(caught.value)  # torch's advice is not ours
+
+
+def test_folder_like_bge_m3s_loads(checkpoint: Path, tmp_path: Path) -> None:
+    """Weights as a pickle of tensors, no threefold.json; safetensors come first where both are."""
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    torch.save(weights, folder / "pytorch_model.bin")
+    for name in ("model.safetensors", "threefold.json", "modules.json"):
+        (folder / name).unlink()
+    expected = weights_digest(load(str(checkpoint), CONFIG))
+    assert weights_digest(load(str(folder), CONFIG)) == expected
+    torch.save({k: v + 1 for k, v in weights.items()}, folder / "pytorch_model.bin")
+    assert weights_digest(load(str(folder), CONFIG)) != expected
+    shutil.copy(checkpoint / "model.safetensors", folder)
+    assert weights_digest(load(str(folder), CONFIG)) == expected
+
+
+def test_config_is_read_from_the_folder(tiny_encoder: str, tmp_path: Path) -> None:
+    """What a checkpoint was trained with, as long as it takes; BGE-M3's settings without."""
+    save(load(tiny_encoder, replace(E5, colbert_dim=16)), str(tmp_path / "ours"))
+    found = config_of(str(tmp_path / "ours"))
+    expected = replace(E5, encoder=str(tmp_path / "ours"), colbert_dim=16)
+    assert found == replace(expected, max_query_tokens=512, max_passage_tokens=512)
+    (tmp_path / "ours" / "threefold.json").unlink()
+    plain = ModelConfig(encoder=str(tmp_path / "ours"), colbert_dim=16, max_passage_tokens=512)
+    assert config_of(str(tmp_path / "ours")) == plain
+    with pytest.raises(InputError, match=r"holds no config.json: it is no Hugging"):
+        config_of(str(tmp_path))
 
 
 @pytest.mark.parametrize(

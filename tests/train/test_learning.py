@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from tests.builders import short_rows, write_training_shards
+from train.checkpoint import load
 from train.config import LossConfig, ModelConfig, TrainConfig
 from train.data import shards_of
-from train.model import M3Model, load
+from train.model import M3Model
 from train.scoring import all_scores
 from train.trainer import StepReport, Trainer
 

@@ -11,8 +11,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from curation.errors import ConfigError
 from tests.builders import TOPICS, articles
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import M3Model, load, weights_digest
+from train.model import M3Model, weights_digest
 from train.scoring import Embeddings
 
 torch.set_num_threads(1)

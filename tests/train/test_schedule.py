@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from curation.errors import ConfigError
 from train.batching import Shard
+from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
-from train.model import load
 from train.trainer import Trainer, parameter_groups, plan_phases, prepare, rate_factor
 
 MODEL = ModelConfig(max_query_tokens=64, max_passage_tokens=64)

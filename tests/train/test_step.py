@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from tests.builders import training_rows
+from train.checkpoint import load
 from train.config import LossConfig, ModelConfig
 from train.data import TextBatch, collate, text_key
 from train.losses import false_negatives, m3_loss
-from train.model import M3Model, load
+from train.model import M3Model
 from train.scoring import all_scores
 from train.step import backward, tokenize_batch
 

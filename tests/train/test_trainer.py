@@ -16,9 +16,10 @@ import torch
 from curation.errors import InputError, TrainingError
 from tests.builders import short_rows, write_training_shards
 from train.batching import Shard
+from train.checkpoint import load
 from train.config import LossConfig, ModelConfig, TrainConfig
 from train.data import shards_of
-from train.model import M3Model, load, weights_digest
+from train.model import M3Model, weights_digest
 from train.trainer import StepReport, Trainer, plan_phases
 
 torch.set_num_threads(1)

@@ -35,7 +35,7 @@ from tests.pipelines.synthesis.builders import (
     write_config,
     write_documents,
 )
-from train.model import load as load_model
+from train.checkpoint import load as load_model
 
 
 def sample(key: str, document: str = "", paragraph: str = "p") -> Sample:
