@@ -23,7 +23,6 @@ from train.data import TextBatch
 from train.distributed import World
 from train.loss_config import LossConfig
 from train.losses import Divisors, Loss, loss_parts, m3_loss
-from train.maxsim import MAX_ELEMENTS
 from train.model import M3Model
 from train.negatives import Columns, Share, columns, false_negatives, teaching
 from train.passes import Passes, TokenRows
@@ -41,8 +40,8 @@ class Execution:
     """cache, checkpoint or plain."""
     dtype: str = "fp32"
     """The encoder's precision, bf16 or fp32; scores and losses are always fp32."""
-    max_elements: int = MAX_ELEMENTS
-    """Elements of the largest intermediate of the loss."""
+    max_pairs: int = 1 << 26
+    """(Query token, passage) pairs whose scores are held at once, 4 bytes each and head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ def _slices(
     targets = torch.tensor([plan.column_of[i] for i in batch.targets], device=device)
     excluded = false_negatives(plan.keys, plan.known, targets.tolist())
     taught = teaching(batch, plan.column_of) if config.teacher != "none" else None
-    for rows in _query_slices(queries, len(passages), execution.max_elements):
+    for rows in _query_slices(queries, len(passages), execution.max_pairs):
         some = queries.texts(rows.start, rows.stop)
         loss = m3_loss(
             all_scores(some, passages, config.heads),
@@ -190,13 +189,13 @@ def _width(texts: Ragged, width: int) -> int:
     return width
 
 
-def _query_slices(queries: Ragged, passages: int, max_elements: int) -> Iterator[slice]:
-    """Yield slices of queries with at most `max_elements` (token, passage) pairs, or one query.
+def _query_slices(queries: Ragged, passages: int, max_pairs: int) -> Iterator[slice]:
+    """Yield slices of queries with at most `max_pairs` (token, passage) pairs, or one query.
 
     So many positions the multi-vector score keeps, and at most so many elements a sparse matrix
     has: (P, U) with U distinct tokens.
     """
-    limit = max_elements // max(1, passages)
+    limit = max_pairs // max(1, passages)
     first = size = 0
     for number, count in enumerate(queries.weight_counts.maximum(queries.vector_counts).tolist()):
         if number > first and size + max(1, count) > limit:

@@ -102,7 +102,7 @@ def test_memory_does_not_change_the_result_in_bf16(model: M3Model, memory: str) 
 def test_slices_of_queries_do_not_change_the_result(model: M3Model, loss: LossConfig) -> None:
     """One query at a time, as a large batch is scored, gives the sum over all."""
     whole, plain = run_step(model, questions(), PLAIN, loss)
-    found, gradients = run_step(model, questions(), replace(PLAIN, max_elements=1), loss)
+    found, gradients = run_step(model, questions(), replace(PLAIN, max_pairs=1), loss)
     assert found.parts == pytest.approx(whole.parts, rel=1e-5)
     assert found.counts == whole.counts
     assert largest_difference(plain, gradients) < 1e-4
