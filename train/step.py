@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from curation.errors import ConfigError
 from train.batching import Indices, token_batches
 from train.data import TextBatch
-from train.distributed import World
+from train.distributed import World, is_sharded
 from train.loss_config import LossConfig
 from train.losses import Divisors, Loss, loss_parts, m3_loss
 from train.model import M3Model
@@ -69,21 +70,39 @@ def backward(
 ) -> StepLoss:
     """Accumulate the gradients of the loss of all processes' batches; every process calls it.
 
-    A process may have fewer queries than others, or none. The model is the bare one (no wrapper
-    that averages gradients). `tokens` are those of `tokenize_batch`.
+    A process may have fewer queries than others, or none. The model is the bare one, without a
+    wrapper that averages gradients, or sharded by `fully_shard`, which sums its own. `tokens` are
+    those of `tokenize_batch`.
     """
     world = World.current(model.device)
+    sharded = is_sharded(model.parameters())
     own = Share.of(batch)
     shares = _shares(world, own) if config.cross_device else [own]
     plan = columns(shares, world.rank if config.cross_device else 0)
     rows = [*tokens[0], *(tokens[1][i] for i in plan.owned)]
     groups = token_batches([len(row) for row in rows], execution.budget)
+    if sharded:
+        groups += _idle_groups(world, len(groups), rows, model)
     passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
     with world.summed_gradients(model.parameters()):
         texts = _in_order(passes.forward(), groups, model)
         loss, gradients = _losses(world, texts, plan, batch, config, execution)
-        passes.backward(_of_groups(texts, gradients, groups))
+        scale = world.size if sharded else 1  # its reduction is a mean
+        passes.backward(_of_groups(texts, [g * scale for g in gradients], groups))
     return loss
+
+
+def _idle_groups(
+    world: World, own: int, rows: list[Sequence[int]], model: M3Model
+) -> list[Indices]:
+    """Return sub-batches of an empty text, added to `rows`, up to the most that a process has.
+
+    A sharded model gathers its weights in every pass, which all processes must make together.
+    """
+    most = max(count for (count,) in world.gather_rows([own]))
+    (empty,) = model.tokenize([""], is_query=True)
+    rows.extend([empty] * (most - own))
+    return [np.array([len(rows) - i]) for i in range(most - own, 0, -1)]
 
 
 def _shares(world: World, own: Share) -> list[Share]:
@@ -120,7 +139,8 @@ def _losses(
 ) -> tuple[StepLoss, list[Tensor]]:
     """Return the loss, and the gradients of the embeddings that this process encoded."""
     split = len(batch.queries)
-    everything, boundaries = texts.texts(split, len(texts)), None
+    end = split + len(plan.owned)
+    everything, boundaries = texts.texts(split, end), None
     if config.cross_device:
         everything, boundaries = world.spread(everything)
     queries, passages = (map_tensors(side, _leaf) for side in (texts.texts(0, split), everything))
@@ -130,9 +150,11 @@ def _losses(
     gradients = [_gradient(t) for t in passages.tensors()]
     if boundaries is not None:
         gradients = world.collect(gradients, boundaries)
-    both = zip(queries.tensors(), gradients, strict=True)
+    idle = map(torch.zeros_like, texts.texts(end, len(texts)).tensors())
+    parts = zip(queries.tensors(), gradients, idle, strict=True)
     return _summed(world, losses, plan, batch, config), [
-        torch.cat([_gradient(q).reshape(len(q), *g.shape[1:]), g]) for q, g in both
+        torch.cat([_gradient(q).reshape(len(q), *g.shape[1:]), g, i.reshape(len(i), *g.shape[1:])])
+        for q, g, i in parts
     ]
 
 
