@@ -20,13 +20,14 @@ from torch import nn
 
 from curation import storage
 from curation.errors import ConfigError, InputError, TrainingError
+from train.batch_loss import StepLoss
 from train.batching import Batch, Shard, plan_epoch
 from train.config import TrainConfig
 from train.data import RowReader, TextBatch, collate, prefetched
 from train.model import M3Model
 from train.passes import TokenRows
 from train.precision import compile_encoder, resolve_precision
-from train.step import Execution, StepLoss, backward, tokenize_batch
+from train.step import Execution, backward, tokenize_batch
 
 
 @dataclass(frozen=True, slots=True)
