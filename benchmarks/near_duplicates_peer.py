@@ -1,9 +1,9 @@
-"""The same documents and parameters through text-dedup: which documents does either keep?
+"""The same documents and parameters through a peer: which documents does either keep?
 
-    python benchmarks/near_duplicates_peer.py DATA PEER_PYTHON [LANGUAGE ...]
+    python benchmarks/near_duplicates_peer.py DATA PEER PEER_PYTHON [LANGUAGE ...]
 
-PEER_PYTHON is the interpreter of an environment with text-dedup 0.4.0. It does not verify
-candidates, so agreement is shown with our threshold off (0) and on.
+PEER is text-dedup (0.4.0) or datatrove (0.10.1), PEER_PYTHON the interpreter of an environment that
+has it. Neither verifies candidates, so agreement is shown with our threshold off (0) and on.
 """
 
 from __future__ import annotations
@@ -51,7 +51,22 @@ print(json.dumps([[int(x), int(parent.find(x))] for x in list(parent.parent)]))
 """
 
 
-def peer(python: str, texts: Sequence[str]) -> tuple[np.ndarray, float]:
+def datatrove(python: str, texts: Sequence[str], language: str) -> tuple[np.ndarray, float]:
+    """Return the cluster of each document that datatrove finds, and its CPU seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "in.jsonl")
+        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+        script = str(Path(__file__).with_name("near_duplicates_datatrove.py"))
+        command = [python, script, str(path), DATATROVE_LANGUAGES.get(language, "eng")]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    label = np.arange(len(texts))
+    first: dict[int, int] = {}
+    for number, cluster in sorted(found["clusters"]):
+        label[number] = first.setdefault(cluster, number)
+    return label, float(found["s"])
+
+
+def text_dedup(python: str, texts: Sequence[str], _: str) -> tuple[np.ndarray, float]:
     """Return the cluster of each document that text-dedup finds, and its CPU seconds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "in.jsonl")
@@ -76,6 +91,11 @@ def peer(python: str, texts: Sequence[str]) -> tuple[np.ndarray, float]:
     return label, used
 
 
+PEERS = {"text-dedup": text_dedup, "datatrove": datatrove}
+DATATROVE_LANGUAGES = {"ja": "jpn", "zh": "zho", "th": "tha"}
+"""Its word splitters; English's serves the languages that separate words."""
+
+
 def pairs_of(label: np.ndarray) -> set[tuple[int, int]]:
     """Return the pairs of documents that are in one cluster."""
     groups: dict[int, list[int]] = {}
@@ -91,17 +111,15 @@ def ours(texts: Sequence[str], threshold: float) -> tuple[np.ndarray, float]:
 
 
 def main() -> None:
-    data, python = Path(sys.argv[1]), sys.argv[2]
-    groups = (
-        [sys.argv[3:]] if len(sys.argv) > 3 else [["en", "it", "uk", "el"], ["ja"], ["zh"], ["th"]]
-    )
-    heads = ["languages", "documents", "text-dedup: kept", "pairs", "J >= 0.75", "CPU s"]
+    data, peer, python, chosen = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]
+    groups = [chosen] if chosen else [["en", "it", "uk", "el"], ["ja"], ["zh"], ["th"]]
+    heads = ["languages", "documents", f"{peer}: kept", "pairs", "J >= 0.75", "CPU s"]
     heads += ["ours at 0: kept", "pairs shared", "ours at 0.75: kept", "pairs shared", "own pairs"]
     print("| " + " | ".join([*heads, "CPU s"]) + " |")
     print("|---" * (len(heads) + 1) + "|")
     for languages in groups:
         texts = documents(data, languages)
-        label, used = peer(python, texts)
+        label, used = PEERS[peer](python, texts, languages[0])
         theirs = pairs_of(label)
         sets = as_sets(NearDuplicateConfig().shingle(texts))
         left, right = np.array(sorted(theirs)).T

@@ -26,7 +26,7 @@ _PAGE = re.compile(rb"<page>.*?</page>\s*", re.DOTALL)
 _NOT_ARTICLE = re.compile(rb"<ns>(?!0<)|<redirect|#REDIRECT", re.IGNORECASE)
 _ID = re.compile(r"<id>(\d+)</id>")
 # Words of the text, not those of tags, entities, templates, link targets and parameters.
-_WORD = re.compile(r"(?<![\w\[{|<&/=:])[^\W\d_]{3,}(?![\w:=|}\]>;])")
+_WORD = re.compile(r"(?<![\w\[{|<&/=:\\])(?<!&lt;)(?<!&lt;/)[^\W\d_]{3,}(?![\w:=|}\]>;])")
 _REPLACED = 0.35
 MOST_PIECES = 50
 """Files a stream can be dealt out to: it has as many records, so that none is empty."""

@@ -1,19 +1,25 @@
 """Articles per core-second of the Wikipedia path, with what dominates.
 
-    python benchmarks/wikipedia.py DUMP [DUMP ...] [--profile]
+    python benchmarks/wikipedia.py DUMP [DUMP ...] [--profile] [--peer PYTHON]
 
 Prints for each dump: the wikitext scanner alone, bytes to extracted articles (decompression, XML,
 wikitext), and the whole extraction (language, scores, digests too). CPU seconds of one process.
+`--peer` names the interpreter of an environment with `nemo-curator[text-cpu]`: its reader and
+extractor go over the same dumps, and the ratio is of seconds for the same dump.
 """
 
 from __future__ import annotations
 
 import argparse
 import cProfile
+import json
 import os
 import pstats
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from curation.config import CurationConfig, SourceConfig
 from curation.extract import Cleaner
@@ -65,11 +71,21 @@ def best(count: Callable[[], int], rounds: int = 3) -> tuple[int, float]:
     return found, least
 
 
+def peer_rows(python: str, dumps: list[str]) -> dict[str, dict[str, Any]]:
+    """Return what the peer's extractor made of each dump."""
+    command = [python, str(Path(__file__).with_name("wikipedia_peer.py")), *dumps]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith('{"dump"')]
+    return {row["dump"]: row for row in map(json.loads, lines)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dumps", nargs="+")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    parser.add_argument("--peer", metavar="PYTHON", help="interpreter with nemo-curator")
     arguments = parser.parse_args()
+    peer = peer_rows(arguments.peer, arguments.dumps) if arguments.peer else {}
     cleaner = Cleaner(CurationConfig())
     for path in arguments.dumps:
         documents(path, cleaner)  # engines and caches are warm
@@ -81,6 +97,12 @@ def main() -> None:
             f"{characters / 1e6 / seconds:5.1f} Mchar/s   extracted {read / reading:6.1f}/s   "
             f"whole {kept / whole:6.1f} documents/s"
         )
+        if row := peer.get(os.path.basename(path)):
+            print(
+                f"{'':24}  peer {row['articles']} articles, {row['articles'] / row['s']:.1f}/s, "
+                f"markup left in {row['left']}; extraction {row['s'] / reading:.2f}x, "
+                f"whole {row['s'] / whole:.2f}x as fast"
+            )
         if arguments.profile:
             profile = cProfile.Profile()
             profile.runcall(documents, path, cleaner)

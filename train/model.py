@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from curation.errors import ConfigError, InputError
@@ -144,12 +144,9 @@ def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:
     the config. Raises `InputError` for a folder without a complete encoder and its tokenizer,
     `ConfigError` for lengths beyond the encoder's positions.
     """
-    if not os.path.exists(os.path.join(folder, "config.json")):
-        raise InputError(f"{folder} holds no config.json: it is no Hugging Face encoder")
+    check(folder, config)
     encoder = _load_encoder(folder)
     tokenizer = _load_tokenizer(folder, int(encoder.config.vocab_size))
-    _check_lengths(encoder.config, config)
-    _check_own_config(folder, config)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = M3Model(encoder, tokenizer, config)
@@ -158,6 +155,18 @@ def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:
         if os.path.exists(path):
             _load_head(head, path)
     return model.eval()
+
+
+def check(folder: str, config: ModelConfig) -> None:
+    """Raise what `load` raises for a folder or config that do not fit, without reading weights."""
+    if not os.path.exists(os.path.join(folder, "config.json")):
+        raise InputError(f"{folder} holds no config.json: it is no Hugging Face encoder")
+    try:
+        own = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder} holds no encoder that loads: {error}") from error
+    _check_lengths(own, config)
+    _check_own_config(folder, config)
 
 
 def _load_encoder(folder: str) -> Any:

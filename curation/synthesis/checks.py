@@ -4,109 +4,179 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from curation.language import LanguageDetector
-from curation.language_codes import base_code, fits_script
+from curation.records import Sample
+from curation.synthesis import wording
+from curation.synthesis.answers import MARKS, Answer, Parsed, parse_json, parse_plain
 from curation.synthesis.config import SynthesisConfig
-from curation.synthesis.prompts import Language
-from curation.text import UNSPACED, dominant_script, one_line
+from curation.synthesis.copying import copied_characters, copied_share, copied_words
+from curation.synthesis.languages import Phrases, language_for, languages
+from curation.synthesis.question_language import LanguageVerdict, language_verdict, script_for
+from curation.text import UNSPACED
 
-_LABEL = re.compile(r"^(?:\W*(?:\d{1,2}[.):](?!\d)|Q(?:uestion)?\s*\d*\s*:))\s*", re.IGNORECASE)
-_MARKS = "?؟？;"
-_SURE = 0.9  # probability from which 97 % of sentences of 120 languages are what was said
-_JUDGED_FROM = 20  # shorter questions are not told apart by the engines
+Problem = tuple[str, str]
+"""(reason, what decided it)"""
+
 _MOST_REPEATS = 3
+_SHARED_FROM = 5
+_DENSE = frozenset({"Han", "Hangul", "Hiragana", "Katakana"})  # half the characters say as much
+# Of the least length: "ما هو السل؟" has no letters for its vowels, "다이묘는?" is whole.
+_LEAST_SHARE = dict.fromkeys(UNSPACED, 1 / 3) | {"Hangul": 0.5, "Arabic": 0.75, "Hebrew": 0.75}
+_SYLLABLES_OF_WORD = {"vi": 1.5}  # written apart
+_CHARACTERS_OF_WORD = dict.fromkeys(UNSPACED, 5) | {"Han": 2, "Hiragana": 3, "Katakana": 3}
+_SENTENCE = re.compile(r"[^.!?？؟;。！।॥։፧]*(?:[.!。！।॥։]|[?？؟;፧]+[!?]*|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said."""
+class Checked:
+    """A question taken out of an answer, and the verdict on it; `reason` is "" for a good one."""
 
-    content: str
-    finish_reason: str
-
-
-def question_of(answer: Answer, prompt_opener: str, question_mark: str) -> str:
-    """Return the question in an answer: the opener in front, labels and quotes removed.
-
-    A base model is stopped at the question mark, which is put back.
-    """
-    text = one_line(prompt_opener + answer.content)
-    text = _LABEL.sub("", text).strip("\"'“”«»*_` ")
-    if prompt_opener and answer.finish_reason == "stop" and text and text[-1] not in _MARKS:
-        text += question_mark
-    return text
+    question: str
+    answer: str = ""
+    evidence: str = ""
+    reason: str = ""
+    value: str = ""
+    language_verdict: str = "unsure"
+    """ok, wrong or unsure: too short, or a close relative."""
 
 
-def reject_reason(
-    question: str,
+def check(
+    answer: Answer, sample: Sample, config: SynthesisConfig, detector: LanguageDetector
+) -> Checked:
+    """Return the question in an answer with the first check that it fails, if any."""
+    if config.answer:
+        parsed = parse_json(answer, sample.paragraph)
+    else:
+        parsed = parse_plain(answer, sample.opener, sample.question_mark)
+    script = script_for(parsed.question, sample.language)
+    language = language_verdict(parsed.question, script, sample.language, detector)
+    problems = _problems(parsed, answer, sample, config, script, language)
+    reason, value = next(problems, ("", ""))
+    return Checked(parsed.question, parsed.answer, parsed.evidence, reason, value, language.verdict)
+
+
+def _problems(
+    parsed: Parsed,
     answer: Answer,
-    paragraph: str,
-    language: str,
-    words: Language | None,
+    sample: Sample,
     config: SynthesisConfig,
-    detector: LanguageDetector,
-) -> tuple[str, str] | None:
-    """Return (reason, value) of the first check that fails, None for a good question."""
-    script = dominant_script(question)
-    folded = question.casefold()
-    if answer.finish_reason in ("content_filter", "refusal") or _starts_with(folded, words):
+    script: str,
+    language: LanguageVerdict,
+) -> Iterator[Problem]:
+    """Yield what is wrong, the cheap and certain first; the caller takes the first."""
+    known = language_for(sample.language)
+    phrases = known.phrases if known else Phrases()
+    question = parsed.question
+    found = (
+        refusal(parsed.question or answer.content, answer, phrases),
+        finish_problem(answer, config),
+        parsed.problem,
+        length_problem(question, script, config),
+        several_questions(question, parsed.lines, script),
+        repetition(question, script),
+        meta_reference(question, phrases),
+        unresolved_reference(question, phrases),
+        ("wrong_language", language.found) if language.verdict == "wrong" else None,
+    )
+    yield from (problem for problem in found if problem)
+    if problem := copied(question, sample.paragraph, sample.language, script, config):
+        yield problem
+
+
+def refusal(text: str, answer: Answer, phrases: Phrases) -> Problem | None:
+    """Tell whether a model or its filter declined, in the asked language or in English."""
+    if answer.finish_reason in ("content_filter", "refusal"):
         return "refused", answer.finish_reason
-    if answer.finish_reason == "length":
-        return "truncated", f"raise synthesis.max_output_tokens = {config.max_output_tokens}"
-    if broken := _malformed(question, script, config):
-        return broken
-    if words and (phrase := next((p for p in words.meta_phrases if p in folded), "")):
-        return "meta_reference", phrase
-    if wrong := wrong_language(question, script, language, detector):
-        return "wrong_language", wrong
-    if (share := copied_share(question, paragraph)) > config.max_copied_share:
-        return "copied", f"{share:.2f} > {config.max_copied_share}"
-    return None
+    openings = (*phrases.refusals, *languages()["en"].phrases.refusals)
+    phrase = wording.starts_with(text, openings)
+    return ("refused", phrase) if phrase else None
 
 
-def _malformed(question: str, script: str, config: SynthesisConfig) -> tuple[str, str] | None:
-    least = config.min_question_characters // (3 if script in UNSPACED else 1)
+def finish_problem(answer: Answer, config: SynthesisConfig) -> Problem | None:
+    """Tell whether an answer was cut off."""
+    if answer.finish_reason != "length":
+        return None
+    return "truncated", f"raise synthesis.max_output_tokens = {config.max_output_tokens}"
+
+
+def length_problem(question: str, script: str, config: SynthesisConfig) -> Problem | None:
+    """Tell whether a question is too short or long; see the two options."""
+    least = int(config.min_question_characters * _LEAST_SHARE.get(script, 1))
+    most = config.max_question_characters // (2 if script in _DENSE else 1)
     if len(question) < least or not script:
         return "too_short", f"{len(question)} < {least}"
-    if len([mark for mark in question if mark in "?؟？"]) > 1:
-        return "multiple_questions", ""
-    if (repeated := most_repeated(question, script)) > _MOST_REPEATS:
-        return "repetitive", f"a word {repeated} times"
-    return None
+    return ("too_long", f"{len(question)} > {most}") if len(question) > most else None
 
 
-def _starts_with(folded: str, words: Language | None) -> bool:
-    return bool(words) and folded.startswith(words.refusals if words else ())
+def several_questions(question: str, lines: int, script: str) -> Problem | None:
+    """Tell whether an answer has several lines, or several sentences with a question mark.
+
+    Marks in quotation marks belong to titles; Japanese may ask with か。alone.
+    """
+    if lines > 1:
+        return "multiple_questions", f"{lines} lines"
+    marks = MARKS if script == "Greek" else MARKS.replace(";", "")
+    text = wording.without_quotes(question)
+    sentences = _SENTENCE.findall(text if script == "Greek" else text.replace(";", ","))
+    asked = sum(
+        (any(mark in s for mark in marks) or s.endswith("か。")) and any(map(str.isalpha, s))
+        for s in sentences
+    )
+    return ("multiple_questions", f"{asked} questions") if asked > 1 else None
+
+
+def repetition(question: str, script: str) -> Problem | None:
+    """Tell whether a word comes again and again, as from a model that has lost its way."""
+    repeated = most_repeated(question, script)
+    return ("repetitive", f"a word {repeated} times") if repeated > _MOST_REPEATS else None
 
 
 def most_repeated(question: str, script: str) -> int:
     """Return how often the most frequent word of 4 or more letters occurs.
 
-    In scripts without spaces any 4 characters in a row count as a word.
+    In scripts without spaces as many characters in a row as two words have count as one.
     """
     if script in UNSPACED:
-        pieces = [question[i : i + 4] for i in range(len(question) - 3)]
+        size = 2 * _CHARACTERS_OF_WORD[script]
+        pieces = [question[i : i + size] for i in range(len(question) - size + 1)]
+        pieces = [piece for piece in pieces if not piece.isascii()]
     else:
-        pieces = [word for word in re.findall(r"\w+", question.casefold()) if len(word) >= 4]
+        pieces = [wording.fold(word) for word in wording.words(question) if len(word) >= 4]
     return max(Counter(pieces).values(), default=0)
 
 
-def wrong_language(question: str, script: str, language: str, detector: LanguageDetector) -> str:
-    """Return the other language a question is in; "" where it fits or cannot be told."""
-    if not fits_script(language, script):
-        return script
-    if len(question) < _JUDGED_FROM or not detector.knows(language):
-        return ""
-    verdict = detector.detect(question)
-    is_other = base_code(language) != verdict.language
-    return verdict.language if is_other and verdict.score >= _SURE else ""
+def meta_reference(question: str, phrases: Phrases) -> Problem | None:
+    """Tell whether a question speaks of the text it was asked about."""
+    phrase = wording.find(question, phrases.meta, phrases.resolved, phrases.capitalises_nouns)
+    return ("meta_reference", phrase) if phrase else None
 
 
-def copied_share(question: str, paragraph: str) -> float:
-    """Return the length of the longest common substring over the question's."""
-    matcher = SequenceMatcher(None, paragraph.casefold(), question.casefold(), autojunk=False)
-    longest = matcher.find_longest_match()
-    return longest.size / max(1, len(question))
+def unresolved_reference(question: str, phrases: Phrases) -> Problem | None:
+    """Tell whether a question speaks of something that only the text could name."""
+    phrase = wording.find(question, phrases.unresolved, phrases.resolved, phrases.capitalises_nouns)
+    return ("unresolved_reference", phrase) if phrase else None
+
+
+def copied(
+    question: str, paragraph: str, language: str, script: str, config: SynthesisConfig
+) -> Problem | None:
+    """Tell whether a question repeats the paragraph: by its share, or by words in a row.
+
+    A share counts from 5 words on, or "Who founded the Royal Society of Dunwick?" were a copy;
+    quotations are no copies, they are what is asked about.
+    """
+    own = wording.without_quotes(question)
+    unit = _CHARACTERS_OF_WORD.get(script, 0)
+    if unit:
+        shared = copied_characters(own, paragraph) // unit
+    else:
+        shared = int(copied_words(own, paragraph) / _SYLLABLES_OF_WORD.get(language, 1))
+    share = copied_share(own, paragraph)
+    if share > config.max_copied_share and shared >= _SHARED_FROM:
+        return "copied", f"{share:.2f} > {config.max_copied_share}"
+    if shared > config.max_copied_words:
+        return "copied", f"{shared} words in a row > {config.max_copied_words}"
+    return None

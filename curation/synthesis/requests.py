@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curation.records import Sample
+from curation.synthesis.answers import RESPONSE_FORMAT
 from curation.synthesis.config import SynthesisConfig
 
 PATHS = {"chat": "/v1/chat/completions", "completion": "/v1/completions"}
@@ -24,6 +25,8 @@ class Request:
     body: dict[str, Any]
     """The JSON body as it is sent to `PATHS[kind]`."""
     language: str = ""
+    follows: str = ""
+    """The key of the request whose answer was cut short (`follow_up.py`)."""
 
 
 def kind_of(config: SynthesisConfig) -> Kind:
@@ -53,6 +56,8 @@ def request_body(
         "temperature": config.temperature,
         "seed": config.seed,
     }
+    if config.answer:
+        body["response_format"] = RESPONSE_FORMAT
     return body | ({"stop": list(stop)} if stop else {})
 
 

@@ -27,6 +27,7 @@ def key(
         ({"temperature": 0.5}, True),
         ({"seed": 1}, True),
         ({"max_output_tokens": 65}, True),
+        ({"answer": True, "max_output_tokens": 128}, True),
         ({"concurrency": 9}, False),
         ({"base_url": "http://y"}, False),
         ({"timeout_seconds": 9.0}, False),
@@ -41,6 +42,15 @@ def test_key_names_all_that_decides_an_answer_and_nothing_else(change: Any, is_o
 def test_key_does_not_depend_on_the_order_of_a_body() -> None:
     body = {"a": 1, "b": {"c": 2, "d": 3}}
     assert request_key(body, "v") == request_key({"b": {"d": 3, "c": 2}, "a": 1}, "v")
+
+
+def test_answers_are_asked_in_a_strict_schema() -> None:
+    body = request_body("chat", "p", (), SynthesisConfig(answer=True, max_output_tokens=128))
+    asked = body["response_format"]["json_schema"]
+    assert asked["strict"] is True
+    assert asked["schema"]["required"] == ["question", "answer", "evidence"]
+    assert asked["schema"]["additionalProperties"] is False
+    assert "response_format" not in request_body("chat", "p", (), SynthesisConfig())
 
 
 def test_kinds_differ() -> None:
