@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from train.batch_loss import StepLoss, batch_losses
 from train.batching import Indices, token_batches
 from train.data import TextBatch
 from train.distributed import World, is_sharded
+from train.embeddings import sparse_gradients
 from train.loss_config import LossConfig
 from train.model import M3Model
 from train.negatives import Share, columns
@@ -71,7 +73,8 @@ def backward(
     if sharded:
         groups += _idle_groups(world, len(groups), rows, model)
     passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
-    with world.summed_gradients(model.parameters()):
+    used = sys.maxsize if sharded else sum(map(len, rows))
+    with world.summed_gradients(model.parameters()), sparse_gradients(model.encoder, used):
         texts = _in_order(passes.forward(), groups, model)
         loss, gradients = batch_losses(world, texts, plan, batch, config, execution.max_pairs)
         scale = world.size if sharded else 1  # its reduction is a mean
