@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import torch
 
 from train.batching import token_batches
 from train.model import M3Model
+from train.precision import autocast
 from train.scoring import Embeddings
 
 Vectors = npt.NDArray[np.float32]
@@ -28,13 +28,6 @@ _WINDOW = 4096  # texts sorted by length together: bounds memory for any number 
 def best_device() -> torch.device:
     """Return the accelerator if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast(device: torch.device, dtype: str) -> AbstractContextManager[object]:
-    """Return the context that runs the encoder in `dtype` (fp32 or bf16)."""
-    if dtype == "bf16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return nullcontext()
 
 
 def probe_dtype(model: M3Model) -> tuple[str, str]:

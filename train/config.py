@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from curation.errors import ConfigError, check_range, unknown_name
+from train.loss_config import LossConfig
+
+MEMORIES = ("cache", "checkpoint", "plain")
+PRECISIONS = ("auto", "bf16", "fp32")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,26 +54,6 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LossConfig:
-    """The `[train.loss]` table: the objective (paper, section 3.2; defaults are its final form)."""
-
-    temperature: float = 0.02
-    """Scores are divided by this before every softmax."""
-    ensemble_weights: tuple[float, float, float] = (1.0, 0.3, 1.0)
-    """w: dense, sparse, multi-vector shares in the teacher's sum."""
-    loss_weights: tuple[float, float, float] = (1.0, 0.1, 1.0)
-    """λ: weights of the heads' own losses."""
-    self_distillation: bool = True
-    """Learn every head from the ensemble's distribution too."""
-
-    def __post_init__(self) -> None:
-        check_range("train.loss.temperature", self.temperature, 1e-4, 10.0)
-        for name in ("ensemble_weights", "loss_weights"):
-            for weight in getattr(self, name):
-                check_range(f"train.loss.{name}", weight, 0.0, 1e3)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """The `[train]` table."""
 
@@ -83,9 +67,15 @@ class TrainConfig:
     """Queries per batch in each length bucket (paper, Table 9: fine-tuning, per GPU)."""
     batch_tokens: int = 16384
     """Tokens encoded at once, padding included; a larger batch is encoded in sub-batches."""
-    gradient_cache: bool = True
-    """Encode sub-batches twice and keep only embeddings between: memory for one sub-batch. Off:
-    all activations of a batch are kept, a third less computing."""
+    memory: str = "cache"
+    """cache: sub-batches are encoded twice and only embeddings kept between; checkpoint: one graph,
+    activations computed again in the backward pass; plain: all activations of a batch are kept, a
+    third less computing. The result is the same."""
+    precision: str = "auto"
+    """The encoder's arithmetic: bf16, fp32, or auto (bf16 on a device that has it). Weights, scores
+    and losses are fp32."""
+    compile: bool = False
+    """Compile the encoder (torch.compile): pays off in long runs; needs a compiler."""
     negatives: int = 7
     """Hard negatives per query, of those mined."""
     learning_rate: float = 1e-5
@@ -110,6 +100,9 @@ class TrainConfig:
     """Steps between checkpoints from which a killed run goes on."""
 
     def __post_init__(self) -> None:
+        for name, choices in (("memory", MEMORIES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(unknown_name(f"train.{name}", getattr(self, name), choices))
         check_range("train.epochs", self.epochs, 0.0, 1e4)
         check_range("train.max_steps", self.max_steps, 0, 1e9)
         check_range("train.head_warmup_epochs", self.head_warmup_epochs, 0.0, 1e4)

@@ -20,8 +20,10 @@ from curation import storage
 from curation.errors import InputError
 from curation.tokens import BUCKET_EDGES, bucket_name
 from train.batching import Batch, Shard
+from train.loss_config import TEACHERS
 
-_COLUMNS = ["id", "query", "positives", "negatives"]
+_COLUMNS = ["id", "query", "positives", "negatives", "positive_ids", "negative_ids"]
+_SCORE_COLUMNS = [f"{side}_{kind}" for side in ("positive", "negative") for kind in TEACHERS]
 _KEPT_GROUPS = 8  # row groups held; a batch touches two or three
 _OPEN_FILES = 64  # a corpus has thousands of shards, a process 1,024 descriptors
 
@@ -36,9 +38,17 @@ class TextBatch:
     passage_keys: list[int]
     """A hash of each passage."""
     positive_keys: list[list[int]]
-    """The hashes of all known positives of each query."""
+    """What is no negative of each query: hashes of its positives' texts and ids, its own."""
     targets: list[int]
     """The column of each query's positive in `passages`."""
+    query_keys: list[int] = field(default_factory=list)
+    """A hash of each query; queries of one hash know each other's positives. Empty: all differ."""
+    passage_documents: list[list[int]] = field(default_factory=list)
+    """Hashes of the ids that each passage has in the rows; empty: unknown."""
+    teacher_columns: list[list[int]] = field(default_factory=list)
+    """Of each query: the columns of its passages that a teacher scored, its positive first."""
+    teacher_scores: list[list[float]] = field(default_factory=list)
+    """The teacher's scores of these; empty for a row that has none."""
 
 
 def shards_of(directory: str, manifest: dict[str, Any]) -> list[Shard]:
@@ -97,7 +107,7 @@ class RowReader:
         key = (path, group)
         if key not in self._groups:
             try:
-                self._groups[key] = file.read_row_group(group, columns=_COLUMNS)
+                self._groups[key] = file.read_row_group(group, columns=_COLUMNS + _SCORE_COLUMNS)
             except (OSError, pa.ArrowException) as error:
                 raise _damaged(path, error) from error
         self._groups.move_to_end(key)
@@ -126,41 +136,94 @@ def text_key(text: str) -> int:
 
 
 def collate(
-    rows: Sequence[dict[str, Any]], negatives: int, generator: np.random.Generator
+    rows: Sequence[dict[str, Any]],
+    negatives: int,
+    generator: np.random.Generator,
+    teacher: str = "",
 ) -> TextBatch:
-    """Return the texts of a batch: of each row one positive, drawn, and its first negatives."""
-    columns: dict[int, int] = {}
-    passages: list[str] = []
+    """Return the texts of a batch: of each row one positive, drawn, and its first negatives.
 
-    def column_of(text: str) -> int:
-        key = text_key(text)
-        if key not in columns:
-            columns[key] = len(passages)
-            passages.append(text)
-        return columns[key]
-
-    targets = []
+    `teacher` names the columns of scores to learn from (`TEACHERS`); empty: none.
+    """
+    passages = _Passages()
+    targets, places, scores = [], [], []
     for row in rows:
         drawn = int(generator.integers(len(row["positives"])))
-        targets.append(column_of(row["positives"][drawn]))
-        for text in row["negatives"][:negatives]:
-            column_of(text)
+        own = passages.add(row, "positive", slice(drawn, drawn + 1))
+        others = passages.add(row, "negative", slice(negatives))
+        targets.append(own[0])
+        found = _scores(row, drawn, len(others), teacher) if teacher else []
+        group: dict[int, float] = {}
+        for column, score in zip([*own, *others], found, strict=False):
+            group.setdefault(column, score)  # of equal texts the first
+        places.append(list(group))
+        scores.append(list(group.values()))
     return TextBatch(
         ids=[row["id"] for row in rows],
         queries=[row["query"] for row in rows],
-        passages=passages,
-        passage_keys=list(columns),
+        passages=passages.texts,
+        passage_keys=list(passages.columns),
         positive_keys=_positive_keys(rows),
         targets=targets,
+        query_keys=[text_key(row["query"].casefold()) for row in rows],
+        passage_documents=[sorted(found) for found in passages.documents],
+        teacher_columns=places,
+        teacher_scores=scores,
     )
 
 
+@dataclass(slots=True)
+class _Passages:
+    """The distinct passages of a batch, in the order in which they are met."""
+
+    texts: list[str] = field(default_factory=list)
+    columns: dict[int, int] = field(default_factory=dict)
+    documents: list[set[int]] = field(default_factory=list)
+
+    def add(self, row: dict[str, Any], side: str, part: slice) -> list[int]:
+        """Return the columns of some passages of a row, new ones added."""
+        found = row[f"{side}s"][part]
+        return [
+            self._column(text, name)
+            for text, name in zip(found, _ids(row, side)[part], strict=True)
+        ]
+
+    def _column(self, text: str, name: str) -> int:
+        key = text_key(text)
+        if key not in self.columns:
+            self.columns[key] = len(self.texts)
+            self.texts.append(text)
+            self.documents.append(set())
+        column = self.columns[key]
+        if name:
+            self.documents[column].add(_document_key(name))
+        return column
+
+
+def _ids(row: dict[str, Any], side: str) -> list[str]:
+    """Return the ids of a row's positives or negatives, empty where it has none."""
+    return row.get(f"{side}_ids") or [""] * len(row[f"{side}s"])
+
+
+def _document_key(name: str) -> int:
+    return text_key(f"\x00{name}")  # no text begins like this: an id is no text
+
+
+def _scores(row: dict[str, Any], drawn: int, negatives: int, teacher: str) -> list[float]:
+    """Return a teacher's scores of the drawn positive and the negatives; [] where one has none."""
+    positive, others = (row.get(f"{side}_{teacher}") or [] for side in ("positive", "negative"))
+    if drawn >= len(positive) or len(others) < negatives:
+        return []
+    return [positive[drawn], *others[:negatives]]
+
+
 def _positive_keys(rows: Sequence[dict[str, Any]]) -> list[list[int]]:
-    """Return the keys of each query's positives; rows of one query know each other's."""
+    """Return what is no negative of each query; rows of one query know each other's positives."""
     by_query: dict[str, set[int]] = {}
     for row in rows:
         own = by_query.setdefault(row["query"].casefold(), set())
-        own.update(map(text_key, row["positives"]))
+        own.update(map(text_key, [row["query"], *row["positives"]]))
+        own.update(_document_key(name) for name in _ids(row, "positive") if name)
     return [sorted(by_query[row["query"].casefold()]) for row in rows]
 
 

@@ -8,13 +8,16 @@ width d.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-# Elements of the largest intermediate of the multi-vector score: 64 Mi fp32 = 256 MB.
-MAX_ELEMENTS = 1 << 26
+from train.loss_config import HEADS
+from train.maxsim import MAX_ELEMENTS, maxsim
+from train.ragged import Ragged
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,12 @@ class Embeddings:
         return self.dense, self.weights, self.vectors
 
 
+# FSDP looks for the tensors of a model's output in containers that it knows.
+torch.export.register_dataclass(Embeddings)
+
+Texts = Embeddings | Ragged
+
+
 def concatenate(parts: list[Embeddings]) -> Embeddings:
     """Join embeddings of texts padded to different lengths; padding is masked everywhere."""
     length = max(part.ids.shape[1] for part in parts)
@@ -67,63 +76,76 @@ def concatenate(parts: list[Embeddings]) -> Embeddings:
     )
 
 
-def dense_scores(queries: Embeddings, passages: Embeddings) -> Tensor:
-    """Return s_dense = <norm(Hq[0]), norm(Hp[0])>, shape (Q, P) (paper, section 3.1)."""
-    return queries.dense.float() @ passages.dense.float().T
+def ragged(texts: Texts, heads: Sequence[str] = HEADS) -> Ragged:
+    """Return embeddings without padding and without the heads that are not wanted.
+
+    The mask of `Embeddings` leaves out the first token, which keeps its place among the weights:
+    not every tokenizer puts a special token there.
+    """
+    if isinstance(texts, Ragged):
+        return texts
+    real = texts.mask.clone()
+    real[:, 0] = True
+    real = real if "sparse" in heads else torch.zeros_like(real)
+    inner = texts.mask if "multi_vector" in heads else torch.zeros_like(real)
+    return Ragged(
+        texts.dense if "dense" in heads else texts.dense[:, :0],
+        texts.weights[real],
+        texts.vectors[inner],
+        texts.ids[real],
+        real.sum(1),
+        inner.sum(1),
+    )
 
 
-def sparse_scores(queries: Embeddings, passages: Embeddings) -> Tensor:
+def dense_scores(queries: Texts, passages: Texts, width: int = 0) -> Tensor:
+    """Return s_dense = <norm(Hq[0]), norm(Hp[0])>, shape (Q, P) (paper, section 3.1).
+
+    With a `width` the vectors are cut to it and normalised again (Matryoshka).
+    """
+    q, p = queries.dense.float(), passages.dense.float()
+    if width:
+        q, p = (normalize(side[:, :width], dim=-1) for side in (q, p))
+    return q @ p.T
+
+
+def sparse_scores(queries: Texts, passages: Texts) -> Tensor:
     """Return s_lex = Σ over shared tokens of w_q · w_p, shape (Q, P) (paper, section 3.1).
 
     A repeated token counts with its largest weight. Only the U distinct tokens of the queries
     can be shared, so the matrices are (Q, U) and (P, U), never vocabulary-sized.
     """
-    vocabulary = torch.unique(queries.ids)
-    query_matrix = sparse_matrix(queries.weights, queries.ids, vocabulary)
-    return query_matrix @ sparse_matrix(passages.weights, passages.ids, vocabulary).T
+    q, p = ragged(queries), ragged(passages)
+    vocabulary = torch.unique(q.ids)
+    return sparse_matrix(q, vocabulary) @ sparse_matrix(p, vocabulary).T
 
 
-def sparse_matrix(weights: Tensor, ids: Tensor, vocabulary: Tensor) -> Tensor:
-    """Return the (N, U) matrix of each text's largest weight per token of a sorted vocabulary.
-
-    `weights` and `ids` are (N, L); tokens outside the vocabulary fall into a column that is cut.
-    """
-    column = torch.searchsorted(vocabulary, ids.contiguous()).clamp(max=len(vocabulary) - 1)
-    column = torch.where(vocabulary[column] == ids, column, len(vocabulary))
-    matrix = weights.new_zeros(len(ids), len(vocabulary) + 1, dtype=torch.float32)
-    matrix = matrix.scatter_reduce(1, column, weights.float(), reduce="amax", include_self=True)
-    return matrix[:, :-1]
+def sparse_matrix(texts: Ragged, vocabulary: Tensor) -> Tensor:
+    """Return the (N, U) matrix of each text's largest weight per token of a sorted vocabulary."""
+    row = torch.repeat_interleave(
+        torch.arange(len(texts), device=texts.ids.device), texts.weight_counts
+    )
+    matrix = texts.weights.new_zeros(len(texts) * len(vocabulary), dtype=torch.float32)
+    if len(vocabulary):
+        column = torch.searchsorted(vocabulary, texts.ids).clamp(max=len(vocabulary) - 1)
+        wanted = vocabulary[column] == texts.ids
+        index = (row * len(vocabulary) + column)[wanted]
+        weights = texts.weights.float()[wanted]
+        matrix = matrix.scatter_reduce(0, index, weights, reduce="amax", include_self=True)
+    return matrix.view(len(texts), len(vocabulary))
 
 
 def multi_vector_scores(
-    queries: Embeddings, passages: Embeddings, max_elements: int = MAX_ELEMENTS
+    queries: Texts, passages: Texts, max_elements: int = MAX_ELEMENTS
 ) -> Tensor:
     """Return s_mul = 1/N Σ_i max_j Eq[i]·Ep[j], shape (Q, P) (paper, section 3.1).
 
     Padding takes no part in the maximum, so a pair's score does not depend on its batch.
-    Passages are taken in chunks: the (tokens of all queries) x (chunk) x Lp products are the
-    peak, and the backward pass keeps only the positions of the maxima.
     """
-    rows, _ = queries.mask.nonzero(as_tuple=True)
-    tokens = queries.vectors[queries.mask].float()
-    counts = queries.mask.sum(1).clamp(min=1).float()
-    width = passages.ids.shape[1]
-    chunk = max(1, max_elements // max(1, len(tokens) * width))
-    best = [
-        _best_matches(tokens, passages.vectors[i : i + chunk], passages.mask[i : i + chunk])
-        for i in range(0, len(passages), chunk)
-    ]
-    sums = tokens.new_zeros(len(queries), len(passages))
-    return sums.index_add(0, rows, torch.cat(best, dim=1)) / counts[:, None]
-
-
-def _best_matches(tokens: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
-    """Return for T query tokens (T, c) the best match in each passage (p, Lp, c): (T, p)."""
-    count, length, width = vectors.shape
-    products = tokens @ vectors.float().reshape(-1, width).T
-    hidden = torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, -torch.inf)
-    best = (products.view(-1, count, length) + hidden).max(dim=-1).values
-    return torch.where(mask.any(1), best, 0.0)  # a passage without tokens matches nothing
+    q, p = ragged(queries), ragged(passages)
+    return maxsim(
+        q.vectors.float(), q.vector_counts, p.vectors.float(), p.vector_counts, max_elements
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +176,19 @@ def multi_vector_rescore(query: Embeddings, passages: Packed, numbers: Tensor) -
     return best.mean(1)
 
 
-def weighted_sum(
-    dense: Tensor, sparse: Tensor, multi_vector: Tensor, weights: tuple[float, float, float]
-) -> Tensor:
+def weighted_sum(scores: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Return s_inter = w1·s_dense + w2·s_lex + w3·s_mul (paper, section 3.2)."""
-    return weights[0] * dense + weights[1] * sparse + weights[2] * multi_vector
+    pairs = zip(scores, weights, strict=True)
+    return torch.stack([weight * score for score, weight in pairs]).sum(0)
 
 
-def all_scores(queries: Embeddings, passages: Embeddings) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the (Q, P) scores of the three heads."""
-    return (
-        dense_scores(queries, passages),
-        sparse_scores(queries, passages),
-        multi_vector_scores(queries, passages),
-    )
+_SCORES: dict[str, Callable[[Texts, Texts], Tensor]] = {
+    "dense": dense_scores,
+    "sparse": sparse_scores,
+    "multi_vector": multi_vector_scores,
+}
+
+
+def all_scores(queries: Texts, passages: Texts, heads: Sequence[str] = HEADS) -> tuple[Tensor, ...]:
+    """Return the (Q, P) scores of the heads, in the order dense, sparse, multi-vector."""
+    return tuple(_SCORES[head](queries, passages) for head in HEADS if head in heads)

@@ -1,27 +1,47 @@
-"""One optimisation step's gradients, with memory for one sub-batch of activations.
+"""One optimisation step's gradients: the same for any sub-batches and any number of processes.
 
-Texts are encoded in sub-batches of near-equal length. With gradient caching (three phases)
-1. all sub-batches are encoded without a graph, keeping only the embeddings;
-2. the loss of the whole batch gives the gradients of the embeddings;
-3. each sub-batch is encoded again, with the same dropout, and takes those gradients on.
-The result is the gradient of the whole batch, whatever the sub-batches.
+1. The processes agree which passage is which column (hashes), so each encodes its own queries and
+   the passages that no process before it has.
+2. Embeddings of passages go to all; each process takes the loss of its own queries against all
+   passages, in slices of queries, divided by the number of queries of all.
+3. Gradients of passages come back to the process that encoded them; each takes its own through the
+   encoder, and the gradients of the parameters are summed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from train.batch_loss import StepLoss, batch_losses
 from train.batching import Indices, token_batches
-from train.config import LossConfig
 from train.data import TextBatch
-from train.losses import Loss, false_negatives, m3_loss
+from train.distributed import World, is_sharded
+from train.embeddings import sparse_gradients
+from train.loss_config import LossConfig
 from train.model import M3Model
-from train.scoring import Embeddings, all_scores, concatenate
+from train.negatives import Share, columns
+from train.passes import Passes, TokenRows
+from train.ragged import Ragged, assemble
 
-TokenRows = Sequence[Sequence[int]]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """How a step is computed: matters of memory and speed, not of its result."""
+
+    budget: int
+    """Tokens encoded at once, padding included."""
+    memory: str = "cache"
+    """cache, checkpoint or plain."""
+    dtype: str = "fp32"
+    """The encoder's precision, bf16 or fp32; scores and losses are always fp32."""
+    max_pairs: int = 1 << 26
+    """(Query token, passage) pairs whose scores are held at once, 4 bytes each and head."""
 
 
 def tokenize_batch(model: M3Model, batch: TextBatch) -> tuple[list[list[int]], list[list[int]]]:
@@ -35,107 +55,65 @@ def backward(
     batch: TextBatch,
     tokens: tuple[TokenRows, TokenRows],
     config: LossConfig,
-    budget: int,
-    *,
-    cached: bool,
-) -> Loss:
-    """Accumulate the gradients of a batch's loss; `budget` is the tokens encoded at once."""
-    queries, passages = tokens
-    rows = [*queries, *passages]
-    groups = token_batches([len(row) for row in rows], budget)
-    if not cached or len(groups) == 1:
-        parts = [_encode(model, rows, group) for group in groups]
-        loss = batch_loss(parts, groups, len(queries), batch, config)
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        return loss
-    states = []
-    leaves = []
-    for group in groups:
-        states.append(_random_state())
-        with torch.no_grad():
-            leaves.append(_as_leaves(_encode(model, rows, group)))
-    loss = batch_loss(leaves, groups, len(queries), batch, config)
-    loss.total.backward()  # type: ignore[no-untyped-call]
-    for group, state, leaf in zip(groups, states, leaves, strict=True):
-        with _replayed(state):
-            part = _encode(model, rows, group)
-        _pass_on(part, leaf)
+    execution: Execution,
+) -> StepLoss:
+    """Accumulate the gradients of the loss of all processes' batches; every process calls it.
+
+    A process may have fewer queries than others, or none. The model is the bare one, without a
+    wrapper that averages gradients, or sharded by `fully_shard`, which sums its own. `tokens` are
+    those of `tokenize_batch`.
+    """
+    world = World.current(model.device)
+    sharded = is_sharded(model.parameters())
+    own = Share.of(batch)
+    shares = _shares(world, own) if config.cross_device else [own]
+    plan = columns(shares, world.rank if config.cross_device else 0)
+    rows = [*tokens[0], *(tokens[1][i] for i in plan.owned)]
+    groups = token_batches([len(row) for row in rows], execution.budget)
+    if sharded:
+        groups += _idle_groups(world, len(groups), rows, model)
+    passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
+    used = sys.maxsize if sharded else sum(map(len, rows))
+    with world.summed_gradients(model.parameters()), sparse_gradients(model.encoder, used):
+        texts = _in_order(passes.forward(), groups, model)
+        loss, gradients = batch_losses(world, texts, plan, batch, config, execution.max_pairs)
+        scale = world.size if sharded else 1  # its reduction is a mean
+        passes.backward(_of_groups(texts, [g * scale for g in gradients], groups))
     return loss
 
 
-def batch_loss(
-    parts: list[Embeddings],
-    groups: list[Indices],
-    queries: int,
-    batch: TextBatch,
-    config: LossConfig,
-) -> Loss:
-    """Return the loss of a batch from the embeddings of its sub-batches, in any order."""
+def _idle_groups(
+    world: World, own: int, rows: list[Sequence[int]], model: M3Model
+) -> list[Indices]:
+    """Return sub-batches of an empty text, added to `rows`, up to the most that a process has.
+
+    A sharded model gathers its weights in every pass, which all processes must make together.
+    """
+    most = max(count for (count,) in world.gather_rows([own]))
+    (empty,) = model.tokenize([""], is_query=True)
+    rows.extend([empty] * (most - own))
+    return [np.array([len(rows) - i]) for i in range(most - own, 0, -1)]
+
+
+def _shares(world: World, own: Share) -> list[Share]:
+    return [Share.from_numbers(numbers) for numbers in world.gather_lists(own.to_numbers())]
+
+
+def _in_order(parts: list[Ragged], groups: list[Indices], model: M3Model) -> Ragged:
+    """Return the embeddings of the sub-batches as one, in the order of the texts."""
+    if not parts:
+        none = torch.zeros(0, 0, device=model.device)
+        counts = torch.zeros(0, dtype=torch.long, device=model.device)
+        return Ragged(none, none.view(-1), none, counts, counts, counts)
     order = torch.as_tensor([i for group in groups for i in group.tolist()])
-    inverse = torch.argsort(order)
-    everything = concatenate(parts)
-    embedded_queries = _trimmed(everything.select(inverse[:queries].to(everything.ids.device)))
-    embedded_passages = everything.select(inverse[queries:].to(everything.ids.device))
-    device = everything.ids.device
-    targets = torch.tensor(batch.targets, device=device)
-    width = max(map(len, batch.positive_keys))
-    keys = [row + [-1] * (width - len(row)) for row in batch.positive_keys]
-    excluded = false_negatives(
-        torch.tensor(batch.passage_keys, device=device), torch.tensor(keys, device=device), targets
-    )
-    return m3_loss(all_scores(embedded_queries, embedded_passages), targets, config, excluded)
+    return assemble(parts, torch.argsort(order).tolist())
 
 
-def _trimmed(part: Embeddings) -> Embeddings:
-    """Cut the padding that queries have from being joined with passages."""
-    length = int(part.mask.sum(1).max()) + 1
-    return Embeddings(
-        part.dense,
-        part.weights[:, :length],
-        part.vectors[:, :length],
-        part.ids[:, :length],
-        part.mask[:, :length],
-    )
-
-
-def _encode(model: M3Model, rows: TokenRows, group: Indices) -> Embeddings:
-    ids, mask = model.pad([rows[i] for i in group.tolist()])
-    embeddings: Embeddings = model(ids, mask)
-    return embeddings
-
-
-def _as_leaves(part: Embeddings) -> Embeddings:
-    dense, weights, vectors = (t.detach().requires_grad_() for t in part.tensors())
-    return Embeddings(dense, weights, vectors, part.ids, part.mask)
-
-
-def _pass_on(part: Embeddings, leaf: Embeddings) -> None:
-    """Send the gradients that the leaves received into the graph of the same texts."""
-    pairs = zip(part.tensors(), leaf.tensors(), strict=True)
-    connected = [(t, cached.grad) for t, cached in pairs if t.requires_grad]
-    torch.autograd.backward([t for t, _ in connected], [gradient for _, gradient in connected])
-
-
-def _random_state() -> tuple[Tensor, list[Tensor]]:
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return torch.get_rng_state(), devices
-
-
-class _replayed:  # noqa: N801 - reads as a statement: with _replayed(state)
-    """Run a block with an earlier state of the random generators, then go on as before."""
-
-    def __init__(self, state: tuple[Tensor, list[Tensor]]) -> None:
-        self._state = state
-
-    def __enter__(self) -> None:
-        self._after = _random_state()
-        _restore(self._state)
-
-    def __exit__(self, *_: object) -> None:
-        _restore(self._after)
-
-
-def _restore(state: tuple[Tensor, list[Tensor]]) -> None:
-    torch.set_rng_state(state[0])
-    if state[1]:
-        torch.cuda.set_rng_state_all(state[1])
+def _of_groups(
+    texts: Ragged, gradients: Sequence[Tensor], groups: list[Indices]
+) -> Iterator[Sequence[Tensor]]:
+    """Yield the gradients of each sub-batch's dense vectors, weights and token vectors."""
+    sizes = ([1] * len(texts), texts.weight_counts.tolist(), texts.vector_counts.tolist())
+    pieces = [torch.split(g, size) for g, size in zip(gradients, sizes, strict=True)]
+    for group in groups:
+        yield [torch.cat([piece[i] for i in group.tolist()]) for piece in pieces]

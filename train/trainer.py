@@ -20,11 +20,14 @@ from torch import nn
 
 from curation import storage
 from curation.errors import ConfigError, InputError, TrainingError
+from train.batch_loss import StepLoss
 from train.batching import Batch, Shard, plan_epoch
 from train.config import TrainConfig
 from train.data import RowReader, TextBatch, collate, prefetched
 from train.model import M3Model
-from train.step import TokenRows, backward, tokenize_batch
+from train.passes import TokenRows
+from train.precision import compile_encoder, resolve_precision
+from train.step import Execution, backward, tokenize_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class Trainer:
                 "training on several processes is not implemented; run without torchrun"
             )
         prepare(self.model, self.config)
+        if self.config.compile:
+            compile_encoder(self.model)
         self._encoder_trains = [p.requires_grad for p in self.model.encoder.parameters()]
         phases = plan_phases(self.shards, self.config)
         self._all_steps = sum(len(phase.batches) for phase in phases)
@@ -184,7 +189,7 @@ class Trainer:
                 step=step + 1,
                 steps=steps,
                 share=(before + step + 1) / self._all_steps,
-                loss=float(loss.total.detach()),
+                loss=loss.total,
                 parts=loss.parts,
                 tokens=sum(len(row) for side in tokens for row in side),
                 seconds=time.monotonic() - started,
@@ -203,23 +208,26 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         batch: TextBatch,
         tokens: tuple[TokenRows, TokenRows],
-    ) -> tuple[Any, float]:
+    ) -> tuple[StepLoss, float]:
         optimizer.zero_grad(set_to_none=True)
         loss = backward(
             self.model,
             batch,
             tokens,
             self.config.loss,
-            self.config.batch_tokens,
-            cached=self.config.gradient_cache,
+            Execution(
+                budget=self.config.batch_tokens,
+                memory=self.config.memory,
+                dtype=resolve_precision(self.config.precision, self.model.device),
+            ),
         )
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = float(nn.utils.clip_grad_norm_(parameters, self.config.max_gradient_norm))
-        if not math.isfinite(float(loss.total.detach()) + norm):
+        if not math.isfinite(loss.total + norm):
             path = os.path.join(self.work, "bad-batch.json")
             storage.write_json(path, {"rows": batch.ids, "parts": loss.parts})
             raise TrainingError(
-                f"the loss is {float(loss.total.detach())} ({loss.parts}), its gradient's norm "
+                f"the loss is {loss.total} ({loss.parts}), its gradient's norm "
                 f"{norm}; its rows are in {path}; lower train.learning_rate or raise "
                 "train.loss.temperature"
             )
@@ -235,7 +243,9 @@ class Trainer:
         def read(job: tuple[int, tuple[int, Batch]]) -> Any:
             step, (epoch, batch) = job
             generator = np.random.default_rng([self.config.seed, epoch, step])
-            texts = collate(reader.read(batch), self.config.negatives, generator)
+            loss = self.config.loss
+            teacher = loss.teacher_columns if loss.teacher != "none" else ""
+            texts = collate(reader.read(batch), self.config.negatives, generator, teacher)
             return texts, tokenize_batch(self.model, texts)
 
         try:

@@ -237,12 +237,12 @@ def test_options_lists_every_key_with_a_text() -> None:
     ("section", "shown", "line"),
     [
         ("train", ["[train]", "[train.loss]"], "batch_tokens = 16384"),
-        ("train.loss", ["[train.loss]"], "loss_weights = [1.0, 0.1, 1.0]"),
+        ("train.loss", ["[train.loss]"], 'heads = ["dense", "sparse", "multi_vector"]'),
         ("runner", ["[runner]"], "workers = 1"),
         ("evaluation", ["[evaluation]", "[evaluation.sets]"], "kind = … (required)"),
         ("curation.sources", ["[curation.sources]"], "language = unset"),
         ("model", ["[model]"], 'pooling = "cls"'),
-        ("train", ["[train]", "[train.loss]"], "gradient_cache = true"),
+        ("train", ["[train]", "[train.loss]"], 'memory = "cache"'),
     ],
 )
 def test_options_of_a_section(section: str, shown: list[str], line: str) -> None:

@@ -43,7 +43,7 @@ def test_defaults_come_from_the_config_classes() -> None:
         ("train.epochs=2", "train.epochs", 2.0),
         ("train.epochs=2.5", "train.epochs", 2.5),
         ("runner.workers=4", "runner.workers", 4),
-        ("train.gradient_cache=false", "train.gradient_cache", False),
+        ("train.compile=true", "train.compile", True),
         ("train.loss.temperature=0.05", "train.loss.temperature", 0.05),
         ("train.loss.loss_weights=[1, 0, 0.5]", "train.loss.loss_weights", (1.0, 0.0, 0.5)),
         ("model.pooling=mean", "model.pooling", "mean"),

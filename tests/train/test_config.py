@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import ConfigError
-from train.config import LossConfig, ModelConfig, TrainConfig
+from train.config import ModelConfig, TrainConfig
+from train.loss_config import LossConfig
 
 NAN = float("nan")
 

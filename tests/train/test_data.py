@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ from tests.builders import training_rows, write_training_shards
 from train import data
 from train.batching import Batch, Shard
 from train.data import RowReader, collate, prefetched, shards_of, text_key
-from train.losses import false_negatives
+from train.negatives import Share, columns, false_negatives
 
 ROWS = training_rows(20)
 
@@ -115,7 +114,8 @@ def test_collate_lists_each_text_once() -> None:
     assert found.passages == ["A", "B", "C", "D"]
     assert found.targets == [0, 1, 1]
     assert found.passage_keys == [text_key(t) for t in "ABCD"]
-    assert found.positive_keys == [[text_key("A")], [text_key("B")], [text_key("B")]]
+    known = [{text_key(t) for t in pair} for pair in ("aA", "bB", "cB")]
+    assert [set(keys) for keys in found.positive_keys] == known
 
 
 @pytest.mark.parametrize(("negatives", "expected"), [(0, "P"), (2, "PXY"), (9, "PXYZ")])
@@ -138,11 +138,66 @@ def test_rows_of_one_query_know_each_others_positives() -> None:
     """Their answers are masked for one another, for other queries they stay negatives."""
     rows = [row("Who?", ["P"], ["N"]), row("WHO?", ["Q"]), row("other", ["R"])]
     found = collate(rows, 1, np.random.default_rng(0))
-    width = max(map(len, found.positive_keys))
-    keys = torch.tensor([k + [-1] * (width - len(k)) for k in found.positive_keys])
-    mask = false_negatives(torch.tensor(found.passage_keys), keys, torch.tensor(found.targets))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
     assert found.passages == ["P", "N", "Q", "R"]
     assert mask.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_passages_of_a_positives_document_are_no_negatives() -> None:
+    """Another text under a positive's id is masked for its query, for others it is a negative."""
+    rows = [row("a", ["A"], ["B"]), row("b", ["C"], ["D"])]
+    rows[0] |= {"positive_ids": ["doc-1"], "negative_ids": ["doc-1"]}
+    rows[1] |= {"positive_ids": ["doc-2"], "negative_ids": ["doc-3"]}
+    found = collate(rows, 1, np.random.default_rng(0))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
+    assert found.passages == ["A", "B", "C", "D"]
+    assert mask.int().tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_a_query_is_no_negative_of_itself() -> None:
+    """A passage with its very text would have the highest score of all."""
+    found = collate([row("a", ["A"], ["b"]), row("b", ["B"])], 1, np.random.default_rng(0))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
+    assert found.passages == ["A", "b", "B"]
+    assert mask.int().tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
+def test_collate_takes_the_named_teachers_scores() -> None:
+    """Of the drawn positive and the kept negatives; none where one of them has no score."""
+    rows = [
+        row("a", ["A"], ["B", "C", "D"]),
+        row("b", ["B"], ["A", "A", "C"]),
+        row("c", ["C"], ["A"]),
+    ]
+    rows[0] |= {"positive_scores": [0.9], "negative_scores": [0.5, 0.4, 0.3]}
+    rows[1] |= {"positive_scores": [0.8], "negative_scores": [0.6, 0.1, 0.2]}
+    rows[2] |= {"positive_scores": [0.7], "negative_scores": None}
+    rows[2] |= {"positive_teacher_scores": [3.0], "negative_teacher_scores": [-3.0]}
+    found = collate(rows, 2, np.random.default_rng(0), "scores")
+    assert found.passages == ["A", "B", "C"]
+    assert found.teacher_columns == [[0, 1, 2], [1, 0], []]
+    assert found.teacher_scores == [[0.9, 0.5, 0.4], [0.8, 0.6], []]
+    assert Share.of(found).taught == 2
+    other = collate(rows, 2, np.random.default_rng(0), "teacher_scores")
+    assert other.teacher_scores == [[], [], [3.0, -3.0]]
+    assert other.teacher_columns == [[], [], [2, 0]]
+    assert collate(rows, 2, np.random.default_rng(0)).teacher_scores == [[], [], []]
+
+
+def test_reader_brings_ids_and_scores(tmp_path: Path) -> None:
+    """What masks false negatives and what a teacher says are in the shards."""
+    rows = training_rows(3)
+    for number, one in enumerate(rows):
+        one.positive_ids, one.negative_ids = [f"p{number}"], ["n", "m"]
+        one.positive_scores, one.negative_scores = [0.5], [0.25, 0.125]
+    shards = shards_of(str(tmp_path), write_training_shards(tmp_path, rows, [3]))
+    with closing(RowReader(shards)) as reader:
+        found = collate(reader.read(batch(0, 1, 2)), 2, np.random.default_rng(0), "scores")
+    assert found.teacher_scores == [[0.5, 0.25, 0.125]] * 3
+    assert any(len(documents) == 3 for documents in found.passage_documents)
 
 
 @settings(deadline=None, max_examples=50)

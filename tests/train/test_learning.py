@@ -8,8 +8,9 @@ import torch
 
 from tests.builders import short_rows, write_training_shards
 from train.checkpoint import load
-from train.config import LossConfig, ModelConfig, TrainConfig
+from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
+from train.loss_config import LossConfig
 from train.model import M3Model
 from train.scoring import all_scores
 from train.trainer import StepReport, Trainer

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from train.config import LossConfig
-from train.losses import distillation, false_negatives, info_nce, m3_loss
+from train.loss_config import LossConfig
+from train.losses import distillation, info_nce, m3_loss
+from train.negatives import false_negatives
 
 torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
 
@@ -178,14 +179,11 @@ def test_excluded_passage_is_as_if_it_were_not_there(
 
 def test_false_negatives_marks_copies_of_positives_only() -> None:
     """Keys 10 and 11 answer query 0, 12 query 1; a query's own target stays."""
-    passages = torch.tensor([10, 11, 12, 13])
-    positives = torch.tensor([[10, 11], [12, -1]])
-    mask = false_negatives(passages, positives, torch.tensor([0, 2]))
+    mask = false_negatives([[10], [11], [12], [13]], [{10, 11}, {12}], [0, 2])
     assert mask.tolist() == [[False, True, False, False], [False, False, False, False]]
 
 
 def test_false_negatives_never_masks_the_target() -> None:
     """Even where all passages are known positives, the drawn one is the target."""
-    passages = torch.tensor([10, 11])
-    mask = false_negatives(passages, torch.tensor([[10, 11]]), torch.tensor([1]))
+    mask = false_negatives([[10], [11]], [{10, 11}], [1])
     assert mask.tolist() == [[True, False]]

@@ -21,6 +21,7 @@ from train.scoring import (
     multi_vector_rescore,
     multi_vector_scores,
     pack,
+    ragged,
     sparse_matrix,
     sparse_scores,
     weighted_sum,
@@ -131,9 +132,8 @@ def test_texts_without_a_shared_token_score_zero() -> None:
 
 def test_sparse_matrix_has_a_column_per_wanted_token_only() -> None:
     """Ids of a 250,000-piece vocabulary do not widen the matrix; unwanted tokens are cut."""
-    ids = torch.tensor([[249_999, 7, 7], [3, 249_999, 8]])
-    weights = torch.tensor([[1.0, 2.0, 5.0], [9.0, 4.0, 9.0]])
-    matrix = sparse_matrix(weights, ids, torch.tensor([7, 249_999]))
+    texts = tokens([[249_999, 7, 7], [3, 249_999, 8]], [[1.0, 2.0, 5.0], [9.0, 4.0, 9.0]])
+    matrix = sparse_matrix(ragged(texts), torch.tensor([7, 249_999]))
     assert matrix.tolist() == [[5.0, 1.0], [0.0, 4.0]]
 
 
@@ -223,7 +223,7 @@ def test_scores_of_short_floats_are_summed_in_fp32(dtype: torch.dtype) -> None:
 def test_weighted_sum_is_the_papers_ensemble() -> None:
     """1 · 0.5 + 0.3 · 10 + 2 · 0.25 = 4."""
     parts = (torch.tensor([0.5]), torch.tensor([10.0]), torch.tensor([0.25]))
-    torch.testing.assert_close(weighted_sum(*parts, (1.0, 0.3, 2.0)), torch.tensor([4.0]))
+    torch.testing.assert_close(weighted_sum(parts, (1.0, 0.3, 2.0)), torch.tensor([4.0]))
 
 
 def test_concatenate_joins_texts_of_different_lengths() -> None:

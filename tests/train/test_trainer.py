@@ -17,8 +17,9 @@ from curation.errors import InputError, TrainingError
 from tests.builders import short_rows, write_training_shards
 from train.batching import Shard
 from train.checkpoint import load
-from train.config import LossConfig, ModelConfig, TrainConfig
+from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
+from train.loss_config import LossConfig
 from train.model import M3Model, weights_digest
 from train.trainer import StepReport, Trainer, plan_phases
 
@@ -35,6 +36,7 @@ CONFIG = TrainConfig(  # 12 rows in batches of 4: 3 steps of the heads, then 6 o
     head_learning_rate=1e-2,
     dropout=0.1,
     save_steps=2,
+    precision="fp32",
 )
 
 
@@ -179,6 +181,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "warmup_share": {"warmup_share": 0.5},
     "weight_decay": {"weight_decay": 0.5},
     "max_gradient_norm": {"max_gradient_norm": 1e-3},
+    "precision": {"precision": "bf16"},
     "dropout": {"dropout": 0.2},
     "dropout of the config": {"dropout": -1},
     "freeze": {"freeze": ("embeddings",)},
@@ -187,6 +190,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ensemble_weights": {"loss": LossConfig(ensemble_weights=(1.0, 0.3, 0.9))},
     "loss_weights": {"loss": LossConfig(loss_weights=(1.0, 0.2, 1.0))},
     "self_distillation": {"loss": LossConfig(self_distillation=False)},
+    "preset": {"loss": LossConfig(preset="simple")},
+    "combine": {"loss": LossConfig(combine="sum", temperature=0.5)},
+    "heads": {"loss": LossConfig(heads=("dense", "sparse"))},
+    "margin": {"loss": LossConfig(false_negative_margin=-1.0)},
+    "matryoshka": {"loss": LossConfig(matryoshka=(32, 8))},
+    "matryoshka_weights": {"loss": LossConfig(matryoshka=(32, 8), matryoshka_weights=(1.0, 9.0))},
 }
 SAME = {"dropout of the config", "save_steps"}  # the tiny encoder's config says 0.1 as CONFIG does
 
@@ -210,7 +219,9 @@ def test_every_option_has_its_effect(
 
 
 @pytest.mark.parametrize(
-    "change", [{"gradient_cache": False}, {"batch_tokens": 1 << 20}], ids=["kept", "at once"]
+    "change",
+    [{"memory": "plain"}, {"memory": "checkpoint"}, {"batch_tokens": 1 << 20}],
+    ids=["plain", "checkpoint", "at once"],
 )
 def test_memory_options_do_not_change_the_loss(
     tiny_encoder: str, shards: list[Shard], tmp_path: Path, change: dict[str, Any]
