@@ -101,7 +101,7 @@ def train(
             hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
             events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
         ).run()
-    if sharding.is_sharded(model):
+    if config.train.shard:
         weights = sharding.whole(model.state_dict())
         model = checkpoint.load(folder, config.model, config.train.seed)
         model.load_state_dict(weights)

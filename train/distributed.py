@@ -14,7 +14,6 @@ from itertools import pairwise
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from train.maxsim import starts_of
 from train.ragged import Ragged
@@ -52,10 +51,6 @@ class World:
         sizes = [size for (size,) in self.gather_rows([len(values)])]
         own = torch.tensor(values, dtype=torch.long, device=self.device)
         return [found.tolist() for found in torch.split(self._spread(own, sizes), sizes)]
-
-    def most(self, value: int) -> int:
-        """Return the largest value of all processes."""
-        return max(found for (found,) in self.gather_rows([value]))
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Return the sums over processes, in float64."""
@@ -119,17 +114,15 @@ class World:
 
     @contextmanager
     def summed_gradients(self, parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-        """Sum over processes the gradients that the block adds to those that were there.
-
-        Those of parameters that are cut among the processes (train.sharding) are summed already.
-        """
-        learning = [p for p in parameters if p.requires_grad and not isinstance(p, DTensor)]
+        """Sum over processes the gradients that the block adds to those that were there."""
+        learning = [p for p in parameters if p.requires_grad]
         before = [p.grad for p in learning]
-        if self.size > 1:
+        alone = self.size == 1 or is_sharded(learning)
+        if not alone:
             for parameter in learning:
                 parameter.grad = None
         yield
-        if self.size > 1:
+        if not alone:
             self._sum_gradients(learning)
             for parameter, gradient in zip(learning, before, strict=True):
                 if gradient is not None:
@@ -139,8 +132,6 @@ class World:
 
     def _sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace gradients by their sums; one that no process has stays None."""
-        if not parameters:
-            return
         flags = torch.tensor([int(p.grad is not None) for p in parameters], device=self.device)
         dist.all_reduce(flags)
         found = [p for p, flag in zip(parameters, flags.tolist(), strict=True) if flag]
@@ -154,6 +145,21 @@ class World:
             pieces = torch.split(flat, [gradient.numel() for gradient in gradients])
             for gradient, piece in zip(gradients, pieces, strict=True):
                 gradient.copy_(piece.view_as(gradient))
+
+
+def is_sharded(parameters: Iterable[nn.Parameter]) -> bool:
+    """Return whether the parameters are those of a model sharded by `fully_shard`.
+
+    Raises `ValueError` where only some are: their gradients would be summed in two ways.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return False
+    from torch.distributed.tensor import DTensor  # 0.6 s that one process does not need
+
+    kinds = {isinstance(p, DTensor) for p in parameters}
+    if len(kinds) > 1:
+        raise ValueError("the model is sharded in part: call fully_shard on the whole model, too")
+    return True in kinds
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

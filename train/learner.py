@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from train import launch, sharding
+from train.batch_loss import StepLoss
 from train.batching import Batch
 from train.data import prefetched
 from train.fits import Fits
@@ -23,7 +24,6 @@ from train.optimizer import parameter_groups
 from train.plan import Phase
 from train.rows import RowReader
 from train.schedule import rate_factor
-from train.step import StepLoss
 from train.tasks import Task, task_of
 from train.work import Work
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
@@ -38,14 +37,12 @@ class Passes:
     heads: Sequence[str]
     memory: str
     dtype: str
-    idle: int = 0
-    """Passes whose result is dropped: with cut weights all processes must have equally many."""
     _graphs: list[Ragged] = field(default_factory=list)
     _states: list[RandomState] = field(default_factory=list)
 
     def forward(self) -> list[Ragged]:
         """Return the embeddings of each sub-batch, without a graph."""
-        cached = self.memory == "cache" and len(self.groups) + self.idle > 1
+        cached = self.memory == "cache" and len(self.groups) > 1
         found = []
         for group in self.groups:
             if cached:
@@ -58,9 +55,6 @@ class Passes:
                 )
                 self._graphs.append(part)
             found.append(map_tensors(part, Tensor.detach))
-        for _ in range(self.idle):
-            with torch.no_grad():
-                self._encode(self._least)
         return found
 
     def backward(self, gradients: Iterable[Sequence[Tensor]]) -> None:
@@ -73,14 +67,6 @@ class Passes:
                 with _replayed(self._states[number]):
                     part = self._encode(group)
             _pass_on(part, given)
-        for _ in range(self.idle):
-            part = self._encode(self._least)
-            _pass_on(part, [torch.zeros_like(t) for t in part.tensors()])
-
-    @property
-    def _least(self) -> Indices:
-        """The shortest text."""
-        return np.array([min(range(len(self.rows)), key=lambda i: len(self.rows[i]))])
 
     def _encode(self, group: Indices) -> Ragged:
         ids, mask = self.model.pad([self.rows[i] for i in group.tolist()])

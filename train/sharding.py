@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from train.model import M3Model
@@ -25,25 +25,13 @@ def shard(model: M3Model) -> None:
     mesh = init_device_mesh(model.device.type, (dist.get_world_size(),))
     for layer in _layers(model.encoder):
         fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
-    for module in model.modules():
-        if isinstance(module, FSDPModule):  # sums, not means; gloo scales nothing by itself
-            module.set_gradient_divide_factor(1.0)
-            module.set_force_sum_reduction_for_comms(True)
-            module.set_reduce_scatter_unused_params(
-                True
-            )  # one's sub-batch may use what others' do not
+    fully_shard(model, mesh=mesh)  # embeddings and heads
 
 
 def _layers(encoder: nn.Module) -> list[nn.Module]:
     """Return the layers: the members of the longest list of modules."""
     lists = [list(module) for module in encoder.modules() if isinstance(module, nn.ModuleList)]
     return max(lists, key=len, default=[])
-
-
-def is_sharded(module: nn.Module) -> bool:
-    """Tell whether a module's parameters are cut into pieces."""
-    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
 
 
 def whole(value: Any) -> Any:

@@ -75,7 +75,7 @@ class Trainer:
 
     def _start(self, state: StateFolder) -> Position:
         """Return where to go on, with the weights loaded."""
-        position = launch.first_says(state.read(launch.world_size()))
+        position: Position | None = launch.first_says(state.read(launch.world_size()))
         if position is None:
             return Position()
         sharding.load_weights(self.model, state.load(position.folder, MODEL))
