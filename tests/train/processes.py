@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,17 @@ import transformers.models.xlm_roberta.modeling_xlm_roberta  # noqa: F401 - once
 from tests.train.steps import gradients_of, set_dropout
 from train.checkpoint import load
 from train.config import ModelConfig
-from train.step import backward, tokenize_batch
+from train.model import M3Model
+from train.step import StepLoss, backward, tokenize_batch
 
 CONFIG = ModelConfig(max_query_tokens=64, max_passage_tokens=256)
+
+
+def run_step(case: dict[str, Any], model: M3Model, rank: int) -> StepLoss:
+    """Take the gradients of a process's own batch."""
+    batch = case["batches"][rank]
+    tokens = tokenize_batch(model, batch)
+    return backward(model, batch, tokens, case["loss"], case["executions"][rank])
 
 
 def run_rank(folder: Path, rank: int) -> None:
@@ -40,19 +49,23 @@ def run_rank(folder: Path, rank: int) -> None:
         model.train()
         torch.manual_seed(rank)
         for _ in range(case.get("steps", 1)):
-            batch = case["batches"][rank]
-            tokens = tokenize_batch(model, batch)
-            loss = backward(model, batch, tokens, case["loss"], case["executions"][rank])
+            loss = job["step"](case, model, rank)
         found.append((loss, gradients_of(model)))
     torch.save(found, folder / f"found-{rank}.pt")
     dist.destroy_process_group()
 
 
 def run_processes(
-    folder: Path, encoder: str, world: int, cases: list[dict[str, Any]], timeout: float = 60
+    folder: Path,
+    encoder: str,
+    world: int,
+    cases: list[dict[str, Any]],
+    timeout: float = 60,
+    step: Callable[[dict[str, Any], M3Model, int], Any] = run_step,
 ) -> list[list[Any]]:
     """Return for each process the (loss, gradients) of each case; children never outlive this."""
-    torch.save({"encoder": encoder, "world": world, "cases": cases}, folder / "job.pt")
+    job = {"encoder": encoder, "world": world, "cases": cases, "step": step}
+    torch.save(job, folder / "job.pt")
     context = multiprocessing.get_context("forkserver")  # torch is imported once, not per process
     context.set_forkserver_preload(["tests.train.processes"])
     children = [context.Process(target=_run, args=(folder, rank)) for rank in range(world)]
