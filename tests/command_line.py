@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-_PRELOADED = ["pipelines.curate", "pipelines.synth", "pipelines.runner", "train.trainer"]
+_PRELOADED = ["pipelines.curate", "pipelines.synth", "pipelines.runner", "pipelines.training"]
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,15 @@ _TABLE: list[int] = []
 
 
 class EventFile:
-    """A new event file in a folder; steps from `first` on replace those of earlier files."""
+    """A new event file in a folder; what earlier files have after step `done` is forgotten."""
 
-    def __init__(self, folder: str, first: int = 0) -> None:
+    def __init__(self, folder: str, done: int = 0) -> None:
         os.makedirs(folder, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
         self._file = open(os.path.join(folder, name), "wb")  # noqa: SIM115 - closed by close
         self._write(_text(3, "brain.Event:2"))
-        started = _message(7, _integer(1, 1))  # SessionLog START: forget later steps
-        self._write(_integer(2, first) + started)
+        started = _message(7, _integer(1, 1))  # SessionLog START: forget this step and later ones
+        self._write(_integer(2, done + 1) + started)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Write the values of a step under their tags."""

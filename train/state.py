@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import shutil
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ import torch
 from curation.errors import InputError, OutputError
 
 POSITION, MODEL, OPTIMIZER = "position.json", "model.pt", "optimizer.pt"
-_WRITING = ".writing-"
+_WRITING = ".writing-"  # a file
+_SAVING = ".saving-"  # a folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +84,7 @@ class StateFolder:
 
         Raises `OutputError` where it cannot be written; the last one is intact then.
         """
-        staging = Path(self.path(_WRITING + position.folder))
+        staging = Path(self.path(_SAVING + position.folder))
         try:
             os.makedirs(self.root, exist_ok=True)
             shutil.rmtree(staging, ignore_errors=True)
@@ -91,7 +93,7 @@ class StateFolder:
                 _write(staging / name, value)
             _flush_folder(staging)
             shutil.rmtree(self.path(position.folder), ignore_errors=True)  # nothing points to it
-            os.rename(staging, self.path(position.folder))
+            os.replace(staging, self.path(position.folder))
             self._point(position)
         except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError
             shutil.rmtree(staging, ignore_errors=True)
@@ -105,7 +107,8 @@ class StateFolder:
         """Return the tensors of a file, on the CPU; raise `InputError` for anything else."""
         path = self.path(folder, name)
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # of pickles that are not torch's
+                return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             reason = "a pickle that is cut short or holds more than tensors could run code"
             raise self._damaged(path, f"{reason} and is not read") from error

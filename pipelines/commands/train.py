@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from curation import manifest, storage
-from curation.errors import ConfigError, TrainingError
+from curation.errors import ConfigError
 from pipelines.commands.common import read_config, refuse_beam_options
 from pipelines.config import RunConfig, to_dict
 from pipelines.encoders import describe_encoder, encoder_folder
@@ -35,10 +35,9 @@ def main(arguments: argparse.Namespace) -> int:
         return 0
     try:
         run(config, inputs)
-    except (Stopped, TrainingError) as end:  # all processes end like this: the first one tells
+    except Stopped:  # all processes end like this: the first one tells
         if os.environ.get("RANK", "0") == "0":
             raise
-        return 0 if isinstance(end, Stopped) else 2
     return 0
 
 

@@ -15,10 +15,9 @@ import torch
 
 from curation.errors import InputError, TrainingError
 from tests.builders import short_rows, write_training_shards
+from tests.train.runs import CONFIG, MODEL, Killed, kill_after, log_of, logged, train
 from train.checkpoint import load
-from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
-from train.log import Line
 from train.loss_config import LossConfig
 from train.model import M3Model, weights_digest
 from train.phase_run import Hooks
@@ -29,68 +28,11 @@ from train.trainer import Trainer
 
 torch.set_num_threads(1)
 
-MODEL = ModelConfig(max_query_tokens=64, max_passage_tokens=64, pooling="mean")
-CONFIG = TrainConfig(  # 12 rows in batches of 4: 3 steps of the heads, then 6 of all
-    epochs=2,
-    stages=(StageConfig(kind="warmup", epochs=1), StageConfig(kind="finetune")),
-    batch_sizes=(4,) * 9,
-    batch_tokens=200,
-    negatives=1,
-    learning_rate=1e-3,
-    head_learning_rate=1e-2,
-    dropout=0.1,
-    save_steps=2,
-    precision="fp32",
-)
-
-
-class Stopped(Exception):  # noqa: N818 - stands for a signal
-    """The process is killed."""
-
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Shard]:
     folder = tmp_path_factory.mktemp("training")
     return shards_of(str(folder), write_training_shards(folder, short_rows(12), [7, 5]))
-
-
-def train(
-    encoder: str,
-    shards: list[Shard],
-    folder: Path,
-    config: TrainConfig = CONFIG,
-    on_step: Callable[[Line], None] = lambda _: None,
-    change: Callable[[M3Model], object] = lambda _: None,
-) -> M3Model:
-    """Run a trainer on a fresh model; the state stays in `folder`."""
-    model = load(encoder, MODEL, config.seed)
-    change(model)
-    phases = plan_phases({"training": shards}, config)
-    Trainer(
-        model, config, phases, str(folder / "state"), log_of(folder), Hooks(on_line=on_step)
-    ).run()
-    return model
-
-
-def log_of(folder: Path) -> str:
-    return str(folder / "reports" / "train.jsonl")
-
-
-def logged(folder: Path) -> list[dict[str, Any]]:
-    """Return the log without the only field that depends on the clock."""
-    lines = [json.loads(line) for line in Path(log_of(folder)).read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-def stop_after(steps: int) -> Callable[[Line], None]:
-    seen: list[Line] = []
-
-    def on_step(report: Line) -> None:
-        seen.append(report)
-        if len(seen) == steps:
-            raise Stopped
-
-    return on_step
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +54,8 @@ def test_stopped_run_ends_as_if_never_stopped(
 ) -> None:
     """Killed before, at and after saves and phases: weights bit-equal, each step logged once."""
     for steps in stops:
-        with pytest.raises(Stopped):
-            train(tiny_encoder, shards, tmp_path, on_step=stop_after(steps))
+        with pytest.raises(Killed):
+            train(tiny_encoder, shards, tmp_path, on_step=kill_after(steps))
     model = train(tiny_encoder, shards, tmp_path, change=lambda m: torch.manual_seed(99))
     assert weights_digest(model) == whole[0]
     assert logged(tmp_path) == whole[1]
@@ -134,7 +76,7 @@ def test_finished_run_trains_no_more(
     """Started again it only loads its last state; one state is kept."""
     train(tiny_encoder, shards, tmp_path)
     assert sorted(os.listdir(tmp_path / "state")) == ["position.json", "state-2-0"]
-    again = train(tiny_encoder, shards, tmp_path, on_step=stop_after(1))
+    again = train(tiny_encoder, shards, tmp_path, on_step=kill_after(1))
     assert weights_digest(again) == whole[0]
     assert logged(tmp_path) == whole[1]
 
@@ -186,6 +128,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "learning_rate": {"learning_rate": 2e-3},
     "head_learning_rate": {"head_learning_rate": 2e-2},
     "warmup_share": {"warmup_share": 0.5},
+    "schedule": {"schedule": "constant"},
     "weight_decay": {"weight_decay": 0.5},
     "max_gradient_norm": {"max_gradient_norm": 1e-3},
     "precision": {"precision": "bf16"},
@@ -204,13 +147,17 @@ CHANGES: dict[str, dict[str, Any]] = {
     "matryoshka": {"loss": LossConfig(matryoshka=(32, 8))},
     "matryoshka_weights": {"loss": LossConfig(matryoshka=(32, 8), matryoshka_weights=(1.0, 9.0))},
 }
-SAME = {"dropout of the config", "save_steps"}  # the tiny encoder's config says 0.1 as CONFIG does
+SAME = {
+    "dropout of the config",
+    "save_steps",
+    "spike_factor",
+}  # the tiny encoder's config says 0.1 as CONFIG does
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
-    [*CHANGES.items(), ("save_steps", {"save_steps": 1})],
-    ids=[*CHANGES, "save_steps"],
+    [*CHANGES.items(), ("save_steps", {"save_steps": 1}), ("spike_factor", {"spike_factor": 9.0})],
+    ids=[*CHANGES, "save_steps", "spike_factor"],
 )
 def test_every_option_has_its_effect(
     tiny_encoder: str,
@@ -307,7 +254,7 @@ def test_not_a_number_stops_the_run(
         phases,
         str(tmp_path / "state"),
         log_of(tmp_path),
-        Hooks(on_line=stop_after(1)),
+        Hooks(on_line=kill_after(1)),
     )
     with pytest.raises(TrainingError, match=message) as caught:
         trainer.run()
@@ -322,8 +269,8 @@ def test_not_a_number_stops_the_run(
 
 def test_damaged_state_is_refused(tiny_encoder: str, shards: list[Shard], tmp_path: Path) -> None:
     """The message names the file, and what to remove to begin again."""
-    with pytest.raises(Stopped):
-        train(tiny_encoder, shards, tmp_path, on_step=stop_after(3))
+    with pytest.raises(Killed):
+        train(tiny_encoder, shards, tmp_path, on_step=kill_after(3))
     path = tmp_path / "state" / "state-0-2" / "model.pt"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError) as caught:
