@@ -37,8 +37,8 @@ from train.plan import Phase
 from train.precision import autocast, resolve_precision
 from train.work import Work, random_tokens, tokenized
 
-# Elements of a chunk's (texts, positions, tokens) mask: 4 Mi random numbers take 130 MB.
-_MAX_ELEMENTS = 1 << 22
+# Elements of a chunk's (texts, positions, tokens) mask: 1 Mi random numbers take 30 MB.
+_MAX_ELEMENTS = 1 << 20
 
 
 class Decoder(nn.Module):

@@ -18,7 +18,8 @@ from curation.errors import ConfigError
 from curation.records import DOCUMENT, Document, to_table
 from curation.storage import write_parquet
 from tests.builders import articles
-from tests.train.steps import set_dropout
+from tests.train.processes import CONFIG, run_processes
+from tests.train.steps import gradients_of, largest_difference, set_dropout
 from train import retromae
 from train.checkpoint import load
 from train.chunked import weighted_cross_entropy
@@ -271,6 +272,25 @@ def test_sub_batches_and_chunks_change_nothing(
     for name, gradient in expected.items():
         if not name.endswith("key.bias"):  # softmax cancels it: its gradient is rounding noise
             torch.testing.assert_close(given[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def auto_encoded(case: dict[str, Any], model: M3Model, rank: int) -> Any:
+    """Take the gradients of a process's own documents; budgets differ."""
+    task = task_of(model)
+    work = task.read(case["rows"][rank], np.random.default_rng(0))
+    return task.backward(work, (90, 1 << 20)[rank])
+
+
+def test_two_processes_equal_one(tiny_encoder: str, tmp_path: Path) -> None:
+    """Loss, counts and every gradient of the model, however the documents are dealt out."""
+    whole = task_of(load(tiny_encoder, CONFIG))
+    loss = whole.backward(read(whole), 1 << 20)
+    expected = gradients_of(whole.model)
+    case = {"rows": [ROWS[:1], ROWS[1:]]}
+    for (found, own), *_ in run_processes(tmp_path, tiny_encoder, 2, [case], step=auto_encoded):
+        assert found.parts == pytest.approx(loss.parts, rel=1e-5)
+        assert found.counts == loss.counts
+        assert largest_difference(expected, own) < 1e-4
 
 
 def test_long_text_is_cut_and_counted(tiny_encoder: str) -> None:
