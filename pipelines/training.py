@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,18 +91,18 @@ def train(
     folder = encoder_folder(config.model.encoder)
     model = checkpoint.load(folder, config.model, config.train.seed).to(device)
     evaluate = retrieval_of(config) if config.train.evaluate_steps else None
-    nowhere = None if first else open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    with Progress("train", "tokens", stream=nowhere) as progress, StopRequest() as asked:
+    with Progress("train", "tokens", stream=None if first else io.StringIO()) as progress:
         meter = Meter(progress)
-        Trainer(
-            model=model,
-            config=config.train,
-            phases=phases,
-            work=stage.workspace.path("state"),
-            log_path=storage.join(config.out, LOG),
-            hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
-            events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
-        ).run()
+        with StopRequest() as asked, _reported(config):
+            Trainer(
+                model=model,
+                config=config.train,
+                phases=phases,
+                work=stage.workspace.path("state"),
+                log_path=storage.join(config.out, LOG),
+                hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
+                events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
+            ).run()
     if config.train.shard:
         weights = sharding.whole(model.state_dict())
         model = checkpoint.load(folder, config.model, config.train.seed)
@@ -108,19 +110,32 @@ def train(
     return model, meter
 
 
+@contextmanager
+def _reported(config: RunConfig) -> Iterator[None]:
+    """Write the report when the block ends, also where it was stopped or failed."""
+    try:
+        yield
+    finally:
+        path = storage.join(config.out, LOG)
+        if launch.rank() == 0 and storage.exists(path):
+            report.write(storage.join(config.out, PAGE), _name(config), log.read(path))
+
+
+def _name(config: RunConfig) -> str:
+    return os.path.basename(config.out.rstrip("/"))
+
+
 def publish(
     config: RunConfig, inputs: Mapping[str, Mapping[str, Any]], stage: Stage, model: M3Model
 ) -> None:
-    """Write the report, then the checkpoint with its card, then its manifest."""
-    name = os.path.basename(config.out.rstrip("/"))
+    """Write the checkpoint with its card, then its manifest."""
     lines = log.read(storage.join(config.out, LOG))
-    report.write(storage.join(config.out, PAGE), name, lines)
     made, directory = stage.workspace.path("model"), stage.directory("model")
     checkpoint.save(model, made)
     description = stage.description("model")
     rows = model_card.rows_of(config.out, inputs)
     toml = tomli_w.dumps(description["config"])
-    card = model_card.card(description | {"name": name}, inputs, rows, lines, toml)
+    card = model_card.card(description | {"name": _name(config)}, inputs, rows, lines, toml)
     storage.write_bytes(storage.join(made, "README.md"), card.encode())
     storage.write_json(storage.join(made, manifest.STARTED), {"fingerprint": stage.fingerprint})
     with folders.replacing(directory) as staging:

@@ -148,6 +148,7 @@ def test_an_interrupt_saves_and_exits_0(tiny_encoder: str, tmp_path: Path) -> No
     step = steps(tmp_path)[-1]
     place = f"step {step['step']} of {step['steps']} of {step['phase']}"
     assert out == f"train: stopped after {place} and saved; run it again to go on\n"
+    assert "Losses of warmup" in (tmp_path / "reports/train.html").read_text()
     (position,) = tmp_path.glob(".work-train-*/state/position.json")
     assert json.loads(position.read_text())["step"] == step["step"]
 
