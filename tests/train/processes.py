@@ -16,8 +16,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from tests.train.steps import gradients_of, set_dropout
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import M3Model, load
+from train.model import M3Model
 from train.step import backward, tokenize_batch
 
 CONFIG = ModelConfig(max_query_tokens=64, max_passage_tokens=256)

@@ -11,9 +11,9 @@ import torch
 
 from tests.train.processes import CONFIG, run_processes
 from tests.train.steps import largest_difference, rows_of_questions, run_step
+from train.checkpoint import load
 from train.data import TextBatch, collate
 from train.loss_config import LossConfig
-from train.model import load
 from train.negatives import Share, columns
 from train.step import Execution
 
