@@ -10,8 +10,8 @@ import torch
 from curation.errors import ConfigError
 from tests.train.steps import largest_difference, questions, run_step
 from train import precision
+from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import load
 from train.precision import compile_encoder, has_bf16, resolve_precision
 from train.step import Execution
 
