@@ -15,6 +15,7 @@ from curation.errors import ConfigError
 
 # A process waits so long for the others: rank 0 may be writing a checkpoint to a slow store.
 _PATIENCE = timedelta(hours=1)
+_WANTED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def rank() -> int:
@@ -31,12 +32,18 @@ def world_size() -> int:
 def processes() -> Iterator[torch.device]:
     """Join the other processes of the run, if there are any, and yield this one's device.
 
-    Raises `ConfigError` where a node has more processes than GPUs.
+    Raises `ConfigError` where a node has more processes than GPUs, or the environment is no
+    launcher's.
     """
     device = _device()
     if world_size() == 1:
         yield device
         return
+    if missing := [name for name in _WANTED if name not in os.environ]:
+        raise ConfigError(
+            f"the environment has WORLD_SIZE = {world_size()}, but no {missing[0]}: start several "
+            "processes with torchrun or accelerate launch"
+        )
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"

@@ -16,6 +16,7 @@ from train import launch, sharding
 from train.batch_loss import StepLoss
 from train.batching import Batch
 from train.data import prefetched
+from train.distributed import World
 from train.fits import Fits
 from train.guard import Guard
 from train.log import StepReport
@@ -74,8 +75,8 @@ class Learner:
         norm = self._clipped_norm()
         self.guard.check(loss.total, loss.parts, norm, work.ids)
         self.optimizer.step()
-        sums = [launch.all_say((len(work.ids), work.size, work.cut))]
-        rows, tokens, cut = (sum(column) for column in zip(*sums[0], strict=True))
+        sums = World.current(self.model.device).sum([len(work.ids), work.size, work.cut])
+        rows, tokens, cut = map(int, sums)
         return StepReport(
             phase=self.phase.name,
             step=step + 1,

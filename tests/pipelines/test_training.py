@@ -169,6 +169,12 @@ def test_a_full_disk_is_an_error_of_one_line(tiny_encoder: str, tmp_path: Path) 
     assert run(*arguments).code == 0
 
 
+def test_one_process_has_nothing_to_shard(tiny_encoder: str, tmp_path: Path) -> None:
+    result = run(*prepare(tmp_path, tiny_encoder), "--set", "train.shard=true")
+    assert result.code == 2
+    assert "train.shard = true needs several processes: start it with torchrun" in result.err
+
+
 def test_a_checkpoint_with_code_is_refused(tiny_encoder: str, tmp_path: Path) -> None:
     """Put into the state of a stopped run, it is not run; exit 2."""
     arguments = prepare(tmp_path, tiny_encoder)

@@ -105,6 +105,13 @@ def test_watch_counts_since_the_best() -> None:
         ({"keep_by": "spares"}, "unknown train.keep_by 'spares': did you mean 'sparse'"),
         ({"schedule": "cosin"}, "unknown train.schedule 'cosin': did you mean 'cosine'"),
         ({"spike_factor": 1.0}, r"train\.spike_factor = 1\.0 is outside 1\.1"),
+        (
+            {"shard": True, "memory": "plain"},
+            "shard = true goes with train.memory = 'cache'",
+        ),
+        ({"shard": True, "compile": True}, "goes with train.compile = false only"),
+        ({"shard": True, "batch_tokens": 0}, "goes with train.batch_tokens and train.batch_sizes"),
+        ({"shard": True, "stages": (StageConfig(kind="retromae"),)}, "other than retromae only"),
     ],
     ids=str,
 )
