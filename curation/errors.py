@@ -5,6 +5,7 @@ ThreefoldError
 ├── InputError    an input is missing, empty or not what its source says it is
 ├── OutputError   an output cannot be written: the disk is full, or not ours
 ├── ServiceError  a service the run depends on (an LLM server) refuses or does not answer
+├── BudgetError   a cap on money, tokens or requests is reached (exit status 3)
 └── TrainingError the loss is no number any more
 """
 
@@ -16,6 +17,9 @@ from collections.abc import Iterable
 
 class ThreefoldError(Exception):
     """Base of all errors that the command line prints in one line instead of a traceback."""
+
+    exit_status = 2
+    """What the command ends with."""
 
 
 class ConfigError(ThreefoldError):
@@ -32,6 +36,12 @@ class OutputError(ThreefoldError):
 
 class ServiceError(ThreefoldError):
     """A service is unreachable or refuses the request for good."""
+
+
+class BudgetError(ThreefoldError):
+    """A run stopped before it passed a cap; what it paid for is kept."""
+
+    exit_status = 3
 
 
 class TrainingError(ThreefoldError):

@@ -87,15 +87,29 @@ class Pair:
 class Question(Pair):
     """A pair whose query an LLM wrote, with the whole provenance of the question."""
 
+    document_url: str = ""
     paragraph: str = ""
+    paragraph_index: int = 0
     paragraph_start: int = 0
+    paragraph_end: int = 0
     paragraph_position: float = 0.0
+    requested_model: str = ""
     model: str = ""
     prompt_version: str = ""
+    style: str = ""
+    difficulty: str = ""
     request_key: str = ""
     finish_reason: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    created_at: int = 0
+    answer: str = ""
+    evidence: str = ""
+    language_verdict: str = ""
+    copied_share: float = 0.0
+    round_trip_rank: int | None = None
+    round_trip_score: float | None = None
+    judge_score: int | None = None
 
 
 @dataclass(slots=True)
@@ -104,9 +118,11 @@ class Sample:
 
     key: str
     document_id: str
+    document_url: str
     language: str
     source: str
     paragraph: str
+    paragraph_index: int
     paragraph_start: int
     paragraph_position: float
     prompt: str
@@ -114,6 +130,11 @@ class Sample:
     question_mark: str
     stop: list[str]
     prompt_version: str
+
+    @property
+    def id(self) -> str:
+        """What the question is called: two documents may have a paragraph, and so a key, alike."""
+        return f"{self.document_id}#{self.key}"
 
 
 @dataclass(slots=True)
@@ -252,22 +273,38 @@ _PAIR_FIELDS = (
 PAIR = _schema(*_PAIR_FIELDS)
 QUESTION = _schema(
     *_PAIR_FIELDS,
+    ("document_url", pa.string()),
     ("paragraph", pa.string()),
+    ("paragraph_index", pa.int32()),
     ("paragraph_start", pa.int32()),
+    ("paragraph_end", pa.int32()),
     ("paragraph_position", pa.float32()),
+    ("requested_model", pa.string()),
     ("model", pa.string()),
     ("prompt_version", pa.string()),
+    ("style", pa.string()),
+    ("difficulty", pa.string()),
     ("request_key", pa.string()),
     ("finish_reason", pa.string()),
     ("input_tokens", pa.int32()),
     ("output_tokens", pa.int32()),
+    ("created_at", pa.int64()),
+    ("answer", pa.string()),
+    ("evidence", pa.string()),
+    ("language_verdict", pa.string()),
+    ("copied_share", pa.float32()),
+    ("round_trip_rank", pa.int32()),
+    ("round_trip_score", pa.float32()),
+    ("judge_score", pa.int8()),
 )
 SAMPLE = _schema(
     ("key", pa.string()),
     ("document_id", pa.string()),
+    ("document_url", pa.string()),
     ("language", pa.string()),
     ("source", pa.string()),
     ("paragraph", pa.string()),
+    ("paragraph_index", pa.int32()),
     ("paragraph_start", pa.int32()),
     ("paragraph_position", pa.float32()),
     ("prompt", pa.string()),

@@ -120,7 +120,29 @@ def build_parser() -> argparse.ArgumentParser:
             _add_export(command)
         else:
             _add_common(command)
+        if name == "synth":
+            _add_synth(command)
     return parser
+
+
+def _add_synth(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--batch",
+        choices=("submit", "status", "collect", "write"),
+        help="ask through a Batch API at half price: submit what is missing, show status, collect "
+        "the answers into the log; write: only files, for vllm run-batch",
+    )
+    command.add_argument(
+        "--batch-output",
+        metavar="GLOB",
+        help="with --batch collect: read these output files of vllm run-batch",
+    )
+    command.add_argument(
+        "--preview",
+        type=int,
+        metavar="N",
+        help="ask for N questions, print prompts, answers and verdicts, and stop",
+    )
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
@@ -154,7 +176,10 @@ def _add_export(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return its exit status (2 for an error that the user can mend)."""
+    """Run a command; return its exit status.
+
+    2: an error that the user can mend; 3: a budget is spent.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, beam = _split_at_dashes(given)
     parsed = build_parser().parse_args(own)
@@ -168,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run(parsed)
     except ThreefoldError as error:
         say(f"{parsed.command}: error: {error}", sys.stderr)
-        return 2
+        return error.exit_status
     except Stopped as stopped:
         say(f"{parsed.command}: {stopped}; run it again to go on")
         return 0

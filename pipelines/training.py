@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import tomli_w
 import torch
 
 from curation import manifest, storage
+from curation.errors import ConfigError
 from pipelines.config import RunConfig
 from pipelines.encoders import encoder_folder
 from pipelines.held_out import retrieval_of
@@ -20,7 +23,7 @@ from pipelines.report import model_card
 from pipelines.report import training as report
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say
-from train import checkpoint, folders, launch, log
+from train import checkpoint, folders, launch, log, sharding
 from train.log import DEAD_SHARE, Judgement, Line, StepReport
 from train.model import M3Model
 from train.phase_run import Hooks
@@ -80,40 +83,59 @@ def train(
 ) -> tuple[M3Model, Meter]:
     """Train on this process's device and return the model; every process calls it."""
     first = launch.rank() == 0
+    if config.train.shard and launch.world_size() == 1:
+        raise ConfigError("train.shard = true needs several processes: start it with torchrun")
     for note in dict.fromkeys(note for phase in phases for note in phase.layout.notes):
         if first:
             say(f"train: {note}")
     folder = encoder_folder(config.model.encoder)
     model = checkpoint.load(folder, config.model, config.train.seed).to(device)
     evaluate = retrieval_of(config) if config.train.evaluate_steps else None
-    nowhere = None if first else open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    with Progress("train", "tokens", stream=nowhere) as progress, StopRequest() as asked:
+    with Progress("train", "tokens", stream=None if first else io.StringIO()) as progress:
         meter = Meter(progress)
-        Trainer(
-            model=model,
-            config=config.train,
-            phases=phases,
-            work=stage.workspace.path("state"),
-            log_path=storage.join(config.out, LOG),
-            hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
-            events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
-        ).run()
+        with StopRequest() as asked, _reported(config):
+            Trainer(
+                model=model,
+                config=config.train,
+                phases=phases,
+                work=stage.workspace.path("state"),
+                log_path=storage.join(config.out, LOG),
+                hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
+                events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
+            ).run()
+    if config.train.shard:
+        weights = sharding.whole(model.state_dict())
+        model = checkpoint.load(folder, config.model, config.train.seed)
+        model.load_state_dict(weights)
     return model, meter
+
+
+@contextmanager
+def _reported(config: RunConfig) -> Iterator[None]:
+    """Write the report when the block ends, also where it was stopped or failed."""
+    try:
+        yield
+    finally:
+        path = storage.join(config.out, LOG)
+        if launch.rank() == 0 and storage.exists(path):
+            report.write(storage.join(config.out, PAGE), _name(config), log.read(path))
+
+
+def _name(config: RunConfig) -> str:
+    return os.path.basename(config.out.rstrip("/"))
 
 
 def publish(
     config: RunConfig, inputs: Mapping[str, Mapping[str, Any]], stage: Stage, model: M3Model
 ) -> None:
-    """Write the report, then the checkpoint with its card, then its manifest."""
-    name = os.path.basename(config.out.rstrip("/"))
+    """Write the checkpoint with its card, then its manifest."""
     lines = log.read(storage.join(config.out, LOG))
-    report.write(storage.join(config.out, PAGE), name, lines)
     made, directory = stage.workspace.path("model"), stage.directory("model")
     checkpoint.save(model, made)
     description = stage.description("model")
     rows = model_card.rows_of(config.out, inputs)
     toml = tomli_w.dumps(description["config"])
-    card = model_card.card(description | {"name": name}, inputs, rows, lines, toml)
+    card = model_card.card(description | {"name": _name(config)}, inputs, rows, lines, toml)
     storage.write_bytes(storage.join(made, "README.md"), card.encode())
     storage.write_json(storage.join(made, manifest.STARTED), {"fingerprint": stage.fingerprint})
     with folders.replacing(directory) as staging:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+import pyarrow.parquet as pq
 
 _PRELOADED = ["pipelines.curate", "pipelines.synth", "pipelines.runner", "pipelines.training"]
 
@@ -96,5 +99,12 @@ def parts_only(found: dict[str, str]) -> dict[str, str]:
 
 def leftovers(out: Path) -> list[str]:
     """Return what should not be there any more when a stage has ended."""
-    names = (".work-", ".writing-", ".model-", "_STARTED")
+    names = (".work-", ".writing-", ".model-", ".model.old", "_STARTED")
     return sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.name.startswith(names))
+
+
+def rows_without_times(folder: Path) -> list[dict[str, object]]:
+    """Return the rows of a complete folder but for when they were answered, in their order."""
+    names = [p["name"] for p in json.loads((folder / "manifest.json").read_text())["parts"]]
+    rows = [row for name in names for row in pq.read_table(folder / name).to_pylist()]
+    return [{k: v for k, v in row.items() if k != "created_at"} for row in rows]

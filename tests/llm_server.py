@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +25,10 @@ class Reply:
     content_type: str = "application/json"
     delay: float = 0.0
     drop: bool = False
+    drip: float = 0.0
+    """Seconds between the bytes of the body."""
+    usage: tuple[int, int] | None = (10, 5)
+    """Input and output tokens; None: the server does not tell."""
 
 
 def default_reply(body: dict[str, Any]) -> Reply:
@@ -68,6 +74,10 @@ class ScriptedServer:
         self._http.shutdown()
         self._http.server_close()
 
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
+
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers["Content-Length"])
         body = json.loads(handler.rfile.read(length))
@@ -87,7 +97,13 @@ class ScriptedServer:
         for name, value in reply.headers.items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(data)
+        if not reply.drip:
+            handler.wfile.write(data)
+            return
+        with contextlib.suppress(OSError):  # the client has had enough
+            for byte in data:
+                handler.wfile.write(bytes([byte]))
+                time.sleep(reply.drip)
 
 
 def completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
@@ -98,11 +114,10 @@ def completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
     else:
         choice["message"] = {"role": "assistant", "content": reply.text}
         kind = "chat.completion"
-    return {
-        "id": "x",
-        "object": kind,
-        "created": 0,
-        "model": body["model"],
-        "choices": [choice],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-    }
+    answer = {"id": "x", "object": kind, "created": 0, "model": body["model"], "choices": [choice]}
+    return answer | ({"usage": usage_of(reply.usage)} if reply.usage else {})
+
+
+def usage_of(tokens: tuple[int, int]) -> dict[str, int]:
+    given, made = tokens
+    return {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}

@@ -75,15 +75,12 @@ def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:
     the config. Raises `InputError` for a folder without a complete encoder and its tokenizer,
     `ConfigError` for lengths beyond the encoder's positions.
     """
-    folders.recover(folder)
-    if not os.path.exists(os.path.join(folder, "config.json")):
-        raise InputError(f"{folder} holds no config.json: it is no Hugging Face encoder")
+    check(folder, config)
     encoder = _load_encoder(folder)
     tokenizer = _load_tokenizer(folder, int(encoder.config.vocab_size))
-    layout.check_own_settings(folder, config)
     if config.max_positions:
         positions.extend(encoder, config.max_positions)
-    _set_limit(tokenizer, positions.limit(encoder), config)
+    tokenizer.model_max_length = positions.limit(encoder) or tokenizer.model_max_length
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = M3Model(encoder, tokenizer, config)
@@ -94,16 +91,22 @@ def load(folder: str, config: ModelConfig, seed: int = 0) -> M3Model:
     return model.eval()
 
 
+def check(folder: str, config: ModelConfig) -> None:
+    """Raise what `load` raises for a folder or config that do not fit, without reading weights."""
+    encoder = _without_weights(folder)
+    layout.check_own_settings(folder, config)
+    if config.max_positions:
+        positions.extend(encoder, config.max_positions)
+    _check_lengths(positions.limit(encoder), config)
+
+
 def config_of(folder: str) -> ModelConfig:
     """Return the config of a checkpoint folder, for texts as long as its encoder takes.
 
     A folder without `threefold.json` (BAAI/bge-m3) is read as BGE-M3: CLS, no prompts, and the
     width of its own multi-vector head.
     """
-    folders.recover(folder)
-    if not os.path.exists(os.path.join(folder, "config.json")):
-        raise InputError(f"{folder} holds no config.json: it is no checkpoint")
-    longest = positions.limit(_load_encoder(folder)) or 8192
+    longest = positions.limit(_without_weights(folder)) or 8192
     own = layout.read_own_settings(folder)
     path = os.path.join(folder, VECTOR_FILE)
     if "colbert_dim" not in own and os.path.exists(path):
@@ -118,11 +121,36 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _load_encoder(folder: str) -> Any:
-    """Return the encoder in fp32; transformers would fill missing weights with random ones."""
+def _read_config(folder: str) -> Any:
+    folders.recover(folder)
+    if not os.path.exists(os.path.join(folder, "config.json")):
+        raise InputError(f"{folder} holds no config.json: it is no Hugging Face encoder")
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        _check_is_encoder_alone(folder, config)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder} holds no encoder that loads: {first_line(error)}") from error
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputError(
+            f"{folder} is an encoder-decoder ({config.model_type}); M3 needs an encoder, as XLM-R, "
+            "BERT or ModernBERT: change model.encoder"
+        )
+    return config
+
+
+def _without_weights(folder: str) -> Any:
+    """Return the encoder as its config describes it, on no device."""
+    config = _read_config(folder)
+    try:
+        with torch.device("meta"):
+            return AutoModel.from_config(config)
+    except Exception as error:  # what a wrong value leads to depends on the class
+        raise InputError(f"{folder} holds no encoder that loads: {first_line(error)}") from error
+
+
+def _load_encoder(folder: str) -> Any:
+    """Return the encoder in fp32; transformers would fill missing weights with random ones."""
+    config = _read_config(folder)
+    try:
         encoder, found = AutoModel.from_pretrained(
             folder,
             config=config,
@@ -133,8 +161,6 @@ def _load_encoder(folder: str) -> Any:
             output_loading_info=True,
             **_without_pooler(config),
         )
-    except InputError:
-        raise
     except Exception as error:  # every file format raises its own
         raise InputError(f"{folder} holds no encoder that loads: {first_line(error)}") from error
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
@@ -151,14 +177,6 @@ def _without_pooler(config: Any) -> dict[str, Any]:
     """Return the option that leaves out a pooling layer no head uses, where the class has one."""
     kinds = ("bert", "roberta", "xlm-roberta")
     return {"add_pooling_layer": False} if config.model_type in kinds else {}
-
-
-def _check_is_encoder_alone(folder: str, config: Any) -> None:
-    if getattr(config, "is_encoder_decoder", False):
-        raise InputError(
-            f"{folder} is an encoder-decoder ({config.model_type}); M3 needs an encoder, as XLM-R, "
-            "BERT or ModernBERT: change model.encoder"
-        )
 
 
 def _check_looks_both_ways(folder: str, encoder: Any) -> None:
@@ -200,11 +218,10 @@ def _load_tokenizer(folder: str, vocabulary: int) -> Any:
     return tokenizer
 
 
-def _set_limit(tokenizer: Any, limit: int | None, config: ModelConfig) -> None:
-    """Tell the tokenizer the encoder's limit; raise `ConfigError` where texts would be longer."""
+def _check_lengths(limit: int | None, config: ModelConfig) -> None:
+    """Raise `ConfigError` where texts would be longer than the encoder has positions."""
     if limit is None:
         return
-    tokenizer.model_max_length = limit
     longest = max(config.max_query_tokens, config.max_passage_tokens)
     every = config.mcls_tokens
     extra = mcls.extra_tokens(longest, every) if every else 0

@@ -134,6 +134,9 @@ class TrainConfig:
     """Whose nDCG@10 says what is best: dense, sparse, multi-vector, dense+sparse or all."""
     patience: int = 0
     """Evaluations without a gain after which a stage ends; 0: it runs to its end."""
+    shard: bool = False
+    """With several processes: each keeps a piece of weights, gradients and optimizer states alone
+    (FSDP), for encoders that one device cannot hold."""
     tensorboard: bool = False
     """Write reports/tensorboard, too."""
 
@@ -164,6 +167,8 @@ class TrainConfig:
             )
         for number, stage in enumerate(self.stages):
             _check_stage(self, number, stage)
+        if self.shard:
+            _check_sharding(self)
 
 
 def stage_settings(train: TrainConfig, stage: StageConfig) -> TrainConfig:
@@ -190,3 +195,20 @@ def _check_watching(train: TrainConfig) -> None:
     if not train.evaluate_steps and (train.keep == "best" or train.patience):
         what = "train.keep = 'best'" if train.keep == "best" else "train.patience"
         raise ConfigError(f"{what} needs evaluations: set train.evaluate_steps")
+
+
+def _check_sharding(train: TrainConfig) -> None:
+    """Raise `ConfigError` where processes would not take equally many passes, or cannot be cut."""
+    sized = all(s.batch_tokens and s.batch_sizes for s in _settings(train))
+    for fits, option in (
+        (train.memory == "cache", "train.memory = 'cache'"),
+        (not train.compile, "train.compile = false"),
+        (sized, "train.batch_tokens and train.batch_sizes that are not left open"),
+        (all(s.kind != "retromae" for s in train.stages), "stages other than retromae"),
+    ):
+        if not fits:
+            raise ConfigError(f"train.shard = true goes with {option} only")
+
+
+def _settings(train: TrainConfig) -> list[TrainConfig]:
+    return [stage_settings(train, stage) for stage in train.stages]

@@ -81,7 +81,9 @@ def collate(
         others = passages.add(row, "negative", slice(negatives))
         targets.append(own[0])
         found = _scores(row, drawn, len(others), teacher) if teacher else []
-        group = dict(zip([*own, *others], found, strict=False))  # the first of equal texts
+        group: dict[int, float] = {}
+        for column, score in zip([*own, *others], found, strict=False):
+            group.setdefault(column, score)  # of equal texts the first
         places.append(list(group))
         scores.append(list(group.values()))
     return TextBatch(

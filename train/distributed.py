@@ -117,11 +117,12 @@ class World:
         """Sum over processes the gradients that the block adds to those that were there."""
         learning = [p for p in parameters if p.requires_grad]
         before = [p.grad for p in learning]
-        if self.size > 1:
+        alone = self.size == 1 or is_sharded(learning)
+        if not alone:
             for parameter in learning:
                 parameter.grad = None
         yield
-        if self.size > 1:
+        if not alone:
             self._sum_gradients(learning)
             for parameter, gradient in zip(learning, before, strict=True):
                 if gradient is not None:
@@ -144,6 +145,21 @@ class World:
             pieces = torch.split(flat, [gradient.numel() for gradient in gradients])
             for gradient, piece in zip(gradients, pieces, strict=True):
                 gradient.copy_(piece.view_as(gradient))
+
+
+def is_sharded(parameters: Iterable[nn.Parameter]) -> bool:
+    """Return whether the parameters are those of a model sharded by `fully_shard`.
+
+    Raises `ValueError` where only some are: their gradients would be summed in two ways.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return False
+    from torch.distributed.tensor import DTensor  # 0.6 s that one process does not need
+
+    kinds = {isinstance(p, DTensor) for p in parameters}
+    if len(kinds) > 1:
+        raise ValueError("the model is sharded in part: call fully_shard on the whole model, too")
+    return True in kinds
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

@@ -6,6 +6,7 @@ an `Event` message of protocol buffers, of which four fields are needed.
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import struct
@@ -24,7 +25,7 @@ class EventFile:
     def __init__(self, folder: str, done: int = 0) -> None:
         os.makedirs(folder, exist_ok=True)
         name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}"
-        self._file = open(os.path.join(folder, name), "wb")  # noqa: SIM115 - closed by close
+        self._file = io.FileIO(os.path.join(folder, name), "w")
         self._write(_text(3, "brain.Event:2"))
         started = _message(7, _integer(1, 1))  # SessionLog START: forget this step and later ones
         self._write(_integer(2, done + 1) + started)
@@ -36,7 +37,6 @@ class EventFile:
             for tag, value in values.items()
         )
         self._write(_integer(2, step) + _message(5, summary))
-        self._file.flush()
 
     def close(self) -> None:
         """End the file."""
@@ -56,7 +56,9 @@ class EventFile:
     def _write(self, event: bytes) -> None:
         event = _field(1, 1) + struct.pack("<d", time.time()) + event
         length = struct.pack("<Q", len(event))
-        self._file.write(length + _checksum(length) + event + _checksum(event))
+        record = length + _checksum(length) + event + _checksum(event)
+        while record:
+            record = record[self._file.write(record) :]
 
 
 def _checksum(data: bytes) -> bytes:

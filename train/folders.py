@@ -50,14 +50,12 @@ def _aside(target: Path) -> Path:
 
 def _swap(staging: Path, target: Path) -> None:
     old = _aside(target)
-    if not target.exists():
-        staging.rename(target)
-        return
-    target.rename(old)
+    if target.exists():
+        target.rename(old)
     try:
         staging.rename(target)
-    except OSError:
-        old.rename(target)
+    except OSError:  # also where a reader has just brought the old one back
+        recover(str(target))
         raise
     _flush_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)

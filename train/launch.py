@@ -77,6 +77,12 @@ def all_say(value: Any) -> list[Any]:
     return list(box)
 
 
+def meet() -> None:
+    """Wait for all processes: what one wrote before, others may read after."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def any_says(flag: bool) -> bool:
     """Tell whether any process passed True."""
     if world_size() == 1:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from train import launch
+from train import launch, sharding
+from train.batch_loss import StepLoss
 from train.batching import Batch
 from train.data import prefetched
 from train.fits import Fits
@@ -23,7 +24,6 @@ from train.optimizer import parameter_groups
 from train.plan import Phase
 from train.rows import RowReader
 from train.schedule import rate_factor
-from train.step import StepLoss
 from train.tasks import Task, task_of
 from train.work import Work
 
@@ -109,13 +109,13 @@ class Learner:
         """Return the optimizer's state and the weights of what is trained beside the model."""
         helper = self.task.helper
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": sharding.whole(self.optimizer.state_dict()),
             "helper": helper.state_dict() if helper is not None else {},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        sharding.load_optimizer(self.optimizer, state["optimizer"])
         if self.task.helper is not None:
             self.task.helper.load_state_dict(state["helper"])
 
@@ -130,7 +130,8 @@ class Learner:
     def _clipped_norm(self) -> float:
         """Scale the gradients down to the largest norm allowed; return what it was."""
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        return float(nn.utils.clip_grad_norm_(parameters, self.phase.config.max_gradient_norm))
+        norm = nn.utils.clip_grad_norm_(parameters, self.phase.config.max_gradient_norm)
+        return float(sharding.whole(norm))
 
 
 def _seed(*numbers: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from curation.errors import OutputError
 from train.events import EventFile
@@ -72,7 +73,7 @@ Line = StepReport | Judgement
 class Log:
     """Writes lines behind those that the last checkpoint had."""
 
-    def __init__(self, handle: IO[str] | None, events: EventFile | None, step: int) -> None:
+    def __init__(self, handle: io.FileIO | None, events: EventFile | None, step: int) -> None:
         self._handle = handle
         self._events = events
         self._step = step
@@ -83,13 +84,14 @@ class Log:
             return
         self._step += isinstance(line, StepReport)
         try:
-            self._handle.write(json.dumps(line.values()) + "\n")
-            self._handle.flush()
+            data = (json.dumps(line.values()) + "\n").encode()
+            while data:
+                data = data[self._handle.write(data) :]
             if self._events:
                 self._events.add(self._step, _scalars(line))
         except OSError as error:
             raise OutputError(
-                f"the log {self._handle.name} cannot be written ({error.strerror}); the last "
+                f"the log {self._handle.name!s} cannot be written ({error.strerror}); the last "
                 "checkpoint is intact: make room and run again"
             ) from error
 
@@ -111,7 +113,7 @@ def opened(path: str, length: int, events: str = "", step: int = 0) -> Iterator[
         yield Log(None, None, step)
         return
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path, "a", encoding="utf-8") as handle:
+    with io.FileIO(path, "a") as handle:  # without a buffer whose rest fails again when closed
         if os.fstat(handle.fileno()).st_size > length:
             os.truncate(path, length)
         if not events:
@@ -122,11 +124,11 @@ def opened(path: str, length: int, events: str = "", step: int = 0) -> Iterator[
 
 
 def read(path: str) -> list[dict[str, Any]]:
-    """Return the lines of a log; one that was cut short is left out."""
+    """Return the lines of a log; one that was cut short or damaged is left out."""
     lines = []
-    with open(path, encoding="utf-8") as handle:
+    with open(path, encoding="utf-8", errors="replace") as handle:
         for line in handle:
-            if line.endswith("\n"):
+            with suppress(ValueError):
                 lines.append(json.loads(line))
     return lines
 

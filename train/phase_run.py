@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
-from train import launch
+from train import launch, sharding
 from train.fits import Fits
 from train.guard import Guard
 from train.learner import Learner
@@ -73,7 +73,7 @@ class PhaseRun:
                 if self._is_over(step + 1):
                     break
         if self._best:
-            self.model.load_state_dict(self.state.load(self._best, MODEL))
+            sharding.load_weights(self.model, self.state.load(self._best, MODEL))
         self._write(Position(phase=self.phase.number + 1))
 
     def _is_over(self, done: int) -> bool:
@@ -117,11 +117,13 @@ class PhaseRun:
 
     def _write(self, position: Position) -> None:
         """Save the weights and, inside the phase, what else it takes to go on."""
-        files = {MODEL: self.model.state_dict()}
+        files = {MODEL: sharding.whole(self.model.state_dict())}
         position = replace(position, world=launch.world_size(), log_bytes=self.log.size())
         if position.phase == self.phase.number:
             files[OPTIMIZER] = self.learner.state()
             memory = {"losses": self.guard.losses, "watch": asdict(self.watch)}
             position = replace(position, best=self._best, memory=memory)
+        launch.meet()  # nobody reads any more what is dropped now
         if launch.rank() == 0:
             self.state.write(position, files)
+        launch.meet()

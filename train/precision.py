@@ -33,8 +33,15 @@ def has_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    able = torch.cpu.get_capabilities()
+    able = _capabilities()
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
+def _capabilities() -> dict[str, object]:
+    """Return what the CPU can; of torch before 2.8 nothing is known."""
+    ask = getattr(torch.cpu, "get_capabilities", dict)
+    found: dict[str, object] = ask()
+    return found
 
 
 def compile_encoder(model: nn.Module) -> None:

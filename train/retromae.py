@@ -26,6 +26,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from curation.errors import ConfigError
+from train.batch_loss import StepLoss
 from train.batching import token_batches
 from train.chunked import weighted_cross_entropy
 from train.data import text_key
@@ -34,7 +35,6 @@ from train.masks import hidden_counts, hidden_tokens, visible_tokens
 from train.model import M3Model
 from train.plan import Phase
 from train.precision import autocast, resolve_precision
-from train.step import StepLoss
 from train.work import Work, random_tokens, tokenized
 
 # Elements of a chunk's (texts, positions, tokens) mask: 1 Mi random numbers take 30 MB.

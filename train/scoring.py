@@ -53,6 +53,9 @@ class Embeddings:
         return self.dense, self.weights, self.vectors
 
 
+# FSDP looks for the tensors of a model's output in containers that it knows.
+torch.export.register_dataclass(Embeddings)
+
 Texts = Embeddings | Ragged
 
 

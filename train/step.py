@@ -10,25 +10,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from curation.errors import ConfigError
+from train.batch_loss import StepLoss, batch_losses
 from train.batching import Indices, token_batches
 from train.data import TextBatch
-from train.distributed import World
+from train.distributed import World, is_sharded
+from train.embeddings import sparse_gradients
 from train.loss_config import LossConfig
-from train.losses import Divisors, Loss, loss_parts, m3_loss
-from train.maxsim import MAX_ELEMENTS
 from train.model import M3Model
-from train.negatives import Columns, Share, columns, false_negatives, teaching
+from train.negatives import Share, columns
 from train.passes import Passes, TokenRows
-from train.ragged import Ragged, assemble, map_tensors
-from train.scoring import all_scores, dense_scores
+from train.ragged import Ragged, assemble
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,19 +40,8 @@ class Execution:
     """cache, checkpoint or plain."""
     dtype: str = "fp32"
     """The encoder's precision, bf16 or fp32; scores and losses are always fp32."""
-    max_elements: int = MAX_ELEMENTS
-    """Elements of the largest intermediate of the loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepLoss:
-    """The loss of a batch over all processes, the same in each, with what a log wants to know."""
-
-    total: float
-    parts: dict[str, float]
-    counts: dict[str, int]
-    """queries, passages, masked (pairs that are no negatives), taught, untaught (queries), and
-    weightless (texts without a sparse weight)."""
+    max_pairs: int = 1 << 26
+    """(Query token, passage) pairs whose scores are held at once, 4 bytes each and head."""
 
 
 def tokenize_batch(model: M3Model, batch: TextBatch) -> tuple[list[list[int]], list[list[int]]]:
@@ -71,21 +59,40 @@ def backward(
 ) -> StepLoss:
     """Accumulate the gradients of the loss of all processes' batches; every process calls it.
 
-    A process may have fewer queries than others, or none. The model is the bare one (no wrapper
-    that averages gradients). `tokens` are those of `tokenize_batch`.
+    A process may have fewer queries than others, or none. The model is the bare one, without a
+    wrapper that averages gradients, or sharded by `fully_shard`, which sums its own. `tokens` are
+    those of `tokenize_batch`.
     """
     world = World.current(model.device)
+    sharded = is_sharded(model.parameters())
     own = Share.of(batch)
     shares = _shares(world, own) if config.cross_device else [own]
     plan = columns(shares, world.rank if config.cross_device else 0)
     rows = [*tokens[0], *(tokens[1][i] for i in plan.owned)]
     groups = token_batches([len(row) for row in rows], execution.budget)
+    if sharded:
+        groups += _idle_groups(world, len(groups), rows, model)
     passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
-    with world.summed_gradients(model.parameters()):
+    used = sys.maxsize if sharded else sum(map(len, rows))
+    with world.summed_gradients(model.parameters()), sparse_gradients(model.encoder, used):
         texts = _in_order(passes.forward(), groups, model)
-        loss, gradients = _losses(world, texts, plan, batch, config, execution)
-        passes.backward(_of_groups(texts, gradients, groups))
+        loss, gradients = batch_losses(world, texts, plan, batch, config, execution.max_pairs)
+        scale = world.size if sharded else 1  # its reduction is a mean
+        passes.backward(_of_groups(texts, [g * scale for g in gradients], groups))
     return loss
+
+
+def _idle_groups(
+    world: World, own: int, rows: list[Sequence[int]], model: M3Model
+) -> list[Indices]:
+    """Return sub-batches of an empty text, added to `rows`, up to the most that a process has.
+
+    A sharded model gathers its weights in every pass, which all processes must make together.
+    """
+    most = max(count for (count,) in world.gather_rows([own]))
+    (empty,) = model.tokenize([""], is_query=True)
+    rows.extend([empty] * (most - own))
+    return [np.array([len(rows) - i]) for i in range(most - own, 0, -1)]
 
 
 def _shares(world: World, own: Share) -> list[Share]:
@@ -110,143 +117,3 @@ def _of_groups(
     pieces = [torch.split(g, size) for g, size in zip(gradients, sizes, strict=True)]
     for group in groups:
         yield [torch.cat([piece[i] for i in group.tolist()]) for piece in pieces]
-
-
-def _losses(
-    world: World,
-    texts: Ragged,
-    plan: Columns,
-    batch: TextBatch,
-    config: LossConfig,
-    execution: Execution,
-) -> tuple[StepLoss, list[Tensor]]:
-    """Return the loss, and the gradients of the embeddings that this process encoded."""
-    split = len(batch.queries)
-    everything, boundaries = texts.texts(split, len(texts)), None
-    if config.cross_device:
-        everything, boundaries = world.spread(everything)
-    queries, passages = (map_tensors(side, _leaf) for side in (texts.texts(0, split), everything))
-    divisors = _divisors(world, plan, config)
-    with torch.autocast(world.device.type, enabled=False):
-        losses = list(_slices(queries, passages, plan, batch, config, divisors, execution))
-    gradients = [_gradient(t) for t in passages.tensors()]
-    if boundaries is not None:
-        gradients = world.collect(gradients, boundaries)
-    both = zip(queries.tensors(), gradients, strict=True)
-    weightless = _weightless(texts) if "sparse" in config.heads else 0
-    return _summed(world, losses, plan, batch, config, weightless), [
-        torch.cat([_gradient(q).reshape(len(q), *g.shape[1:]), g]) for q, g in both
-    ]
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_()
-
-
-def _gradient(leaf: Tensor) -> Tensor:
-    return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-
-
-def _divisors(world: World, plan: Columns, config: LossConfig) -> Divisors:
-    """Return what sums are divided by: with local negatives, so that local means are averaged."""
-    if config.cross_device:
-        return Divisors(plan.queries, plan.taught)
-    ranks = world.sum([float(plan.queries > 0)])[0]
-    return Divisors(plan.queries * ranks, plan.taught * ranks)
-
-
-def _slices(
-    queries: Ragged,
-    passages: Ragged,
-    plan: Columns,
-    batch: TextBatch,
-    config: LossConfig,
-    divisors: Divisors,
-    execution: Execution,
-) -> Iterator[Loss]:
-    """Yield the loss of slices of the queries, each taken back to the embeddings at once."""
-    device = queries.dense.device
-    targets = torch.tensor([plan.column_of[i] for i in batch.targets], device=device)
-    excluded = false_negatives(plan.keys, plan.known, targets.tolist())
-    taught = teaching(batch, plan.column_of) if config.teacher != "none" else None
-    for rows in _query_slices(queries, len(passages), execution.max_elements):
-        some = queries.texts(rows.start, rows.stop)
-        loss = m3_loss(
-            all_scores(some, passages, config.heads),
-            targets[rows],
-            config,
-            excluded[rows].to(device),
-            prefixes=[dense_scores(some, passages, _width(some, w)) for w in config.matryoshka],
-            teaching=taught.slice(rows).to(device) if taught else None,
-            divisors=divisors,
-        )
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        yield loss
-
-
-def _width(texts: Ragged, width: int) -> int:
-    if width > texts.dense.shape[1]:
-        raise ConfigError(
-            f"train.loss.matryoshka: {width} is wider than the encoder's {texts.dense.shape[1]}"
-        )
-    return width
-
-
-def _query_slices(queries: Ragged, passages: int, max_elements: int) -> Iterator[slice]:
-    """Yield slices of queries with at most `max_elements` (token, passage) pairs, or one query.
-
-    So many positions the multi-vector score keeps, and at most so many elements a sparse matrix
-    has: (P, U) with U distinct tokens.
-    """
-    limit = max_elements // max(1, passages)
-    first = size = 0
-    for number, count in enumerate(queries.weight_counts.maximum(queries.vector_counts).tolist()):
-        if number > first and size + max(1, count) > limit:
-            yield slice(first, number)
-            first, size = number, 0
-        size += max(1, count)
-    if first < len(queries):
-        yield slice(first, len(queries))
-
-
-def _weightless(texts: Ragged) -> int:
-    """Return how many texts have no sparse weight above 0."""
-    owners = torch.repeat_interleave(texts.weight_counts)
-    return len(texts) - len(torch.unique(owners[texts.weights > 0]))
-
-
-def _summed(
-    world: World,
-    losses: list[Loss],
-    plan: Columns,
-    batch: TextBatch,
-    config: LossConfig,
-    weightless: int,
-) -> StepLoss:
-    """Return the sums over slices and processes; a process without queries has no parts."""
-    parts: Counter[str] = Counter()
-    for loss in losses:
-        parts.update(loss.parts)
-    names = loss_parts(config)
-    taught = Share.of(batch).taught if config.teacher != "none" else 0
-    untaught = len(batch.queries) - taught if config.teacher != "none" else 0
-    own = [
-        len(batch.queries),
-        len(plan.owned),
-        sum(loss.masked for loss in losses),
-        taught,
-        untaught,
-        weightless,
-    ]
-    total = sum(float(loss.total.detach()) for loss in losses)
-    found = world.sum([total, *(parts[name] for name in names), *own])
-    counts = zip(
-        ("queries", "passages", "masked", "taught", "untaught", "weightless"),
-        found[-len(own) :],
-        strict=True,
-    )
-    return StepLoss(
-        found[0],
-        dict(zip(names, found[1 : 1 + len(names)], strict=True)),
-        {name: int(count) for name, count in counts},
-    )

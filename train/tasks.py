@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from train.batch_loss import StepLoss
 from train.config import TrainConfig
 from train.data import TextBatch, collate
 from train.model import M3Model
@@ -17,7 +18,7 @@ from train.passes import Passes
 from train.plan import Phase
 from train.precision import resolve_precision
 from train.retromae import AutoEncoding
-from train.step import Execution, StepLoss, backward
+from train.step import Execution, backward
 from train.work import Work, random_tokens, tokenized
 
 

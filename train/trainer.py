@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from train import launch
+from train import launch, sharding
 from train import log as logs
 from train.autobatch import find
 from train.config import TrainConfig
@@ -47,6 +47,8 @@ class Trainer:
         unfrozen = trainable(self.model)
         if self.config.compile:
             compile_encoder(self.model)
+        if self.config.shard:
+            sharding.shard(self.model)
         state = StateFolder(self.work)
         fits = Fits(self.work)
         phases = [self._fitted(phase, fits, unfrozen) for phase in self.phases]
@@ -73,8 +75,8 @@ class Trainer:
 
     def _start(self, state: StateFolder) -> Position:
         """Return where to go on, with the weights loaded."""
-        position = state.read(launch.world_size())
+        position: Position | None = launch.first_says(state.read(launch.world_size()))
         if position is None:
             return Position()
-        self.model.load_state_dict(state.load(position.folder, MODEL))
+        sharding.load_weights(self.model, state.load(position.folder, MODEL))
         return position

@@ -58,19 +58,28 @@ class Parsed:
     problem: tuple[str, str] | None = None
 
 
+# Words of up to three letters before a stop are abbreviations: the mark may have come behind.
+_STATEMENT = re.compile(r"[^\s.]{4,}[.!।॥]$|(?<!か)[。！]$")
+
+
 def parse_plain(answer: Answer, opener: str = "", question_mark: str = "") -> Parsed:
     """Return the question of a plain answer: numbers, labels, quotes and preamble removed.
 
-    A base model is stopped at the question mark, which is put back.
+    A base model is stopped at the question mark, which is put back; one that came to the end of a
+    line behind a full stop has made a statement.
     """
     text = _FENCE.sub("", _THOUGHT.sub("", opener + answer.content))
     lines = [line for line in map(unlabelled, text.splitlines()) if line]
     while len(lines) > 1 and lines[0][-1] in ":：":
         del lines[0]
     question = one_line(" ".join(lines))
+    problem: tuple[str, str] | None = None
     if opener and answer.finish_reason == "stop" and question and question[-1] not in MARKS:
-        question = question.rstrip(" :,;–-") + question_mark
-    return Parsed(question, lines=len(lines))
+        if statement := _STATEMENT.search(question):
+            problem = "not_a_question", statement[0]
+        elif not question.endswith("か。"):
+            question = question.rstrip(" :,;–-") + question_mark
+    return Parsed(question, lines=len(lines), problem=problem)
 
 
 def parse_json(answer: Answer, paragraph: str) -> Parsed:

@@ -25,6 +25,8 @@ class Request:
     body: dict[str, Any]
     """The JSON body as it is sent to `PATHS[kind]`."""
     language: str = ""
+    follows: str = ""
+    """The key of the request whose answer was cut short (`follow_up.py`)."""
 
 
 def kind_of(config: SynthesisConfig) -> Kind:

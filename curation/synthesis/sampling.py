@@ -1,4 +1,4 @@
-"""Which documents get a question, and about which paragraph."""
+"""Which documents may get a question, and about which of their paragraphs."""
 
 from __future__ import annotations
 
@@ -12,54 +12,86 @@ from curation.synthesis.config import SynthesisConfig
 from curation.text import UNSPACED
 
 _SENTENCE_END = re.compile(r"[.!?…。！？।॥؟።։](?:[\"'»”）)\]]*)(?=\s)|[。！？]")
+_DENSITY = 3  # characters of a script with spaces that say as much as one without
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A piece of a document: where it starts, in characters and as a share of the text."""
+    """A piece of a document: its number, where it starts, and that as a share of the text."""
 
     text: str
+    index: int
     start: int
     position: float
 
 
-def is_eligible(language: str, characters: int, config: SynthesisConfig) -> bool:
-    """Tell whether a document may be drawn."""
+def is_eligible(language: str, script: str, characters: int, config: SynthesisConfig) -> bool:
+    """Tell whether a document may be drawn by its language and length in characters.
+
+    A third of the characters counts in scripts without spaces.
+    """
     if config.languages and language not in config.languages:
         return False
+    if script in UNSPACED:
+        characters *= _DENSITY
     return config.min_document_characters <= characters <= config.max_document_characters
 
 
-def pick_paragraph(
-    text: str, script: str, document_id: str, config: SynthesisConfig
-) -> Paragraph | None:
-    """Return one of a document's paragraphs, drawn uniformly; None if none is long enough.
+def has_token_band(config: SynthesisConfig) -> bool:
+    """Tell whether documents must be tokenised to know whether they may be drawn."""
+    return bool(config.min_document_tokens or config.max_document_tokens)
+
+
+def fits_token_band(tokens: int, config: SynthesisConfig) -> bool:
+    """Tell whether a document may be drawn by its length in tokens; a bound of 0 is none."""
+    most = config.max_document_tokens or tokens
+    return config.min_document_tokens <= tokens <= most
+
+
+def pick_paragraphs(
+    text: str, script: str, document_id: str, config: SynthesisConfig, count: int = 1
+) -> list[Paragraph]:
+    """Return up to `count` paragraphs of a document, drawn uniformly without replacement.
 
     Uniform over the whole document, so that answers do not all sit in the lead (reference:
-    synthesis).
+    synthesis). Of paragraphs with equal text one is in the draw; a larger `count` keeps the
+    paragraphs of a smaller one.
     """
-    least = config.min_paragraph_characters
-    if script in UNSPACED:
-        least = least // 3
-    eligible = [p for p in _paragraphs(text) if len(p.text) >= least]
-    if not eligible:
-        return None
-    chosen = generator(document_id, config.seed).choice(eligible)
-    return Paragraph(
-        cut(chosen.text, config.max_paragraph_characters), chosen.start, chosen.position
-    )
+    least = config.min_paragraph_characters // (_DENSITY if script in UNSPACED else 1)
+    distinct: dict[str, Paragraph] = {}
+    for paragraph in _paragraphs(text):
+        if len(paragraph.text) >= least:
+            distinct.setdefault(paragraph.text, paragraph)
+    listed = list(distinct.values())
+    order = random.Random(rank(document_id, "paragraph", config.seed))
+    for i in range(min(count, len(listed))):
+        j = order.randrange(i, len(listed))
+        listed[i], listed[j] = listed[j], listed[i]
+    return [_shortened(paragraph, config) for paragraph in listed[:count]]
 
 
-def generator(document_id: str, seed: int) -> random.Random:
-    """Return the random generator of a document: its draws depend on nothing else."""
-    return random.Random(rank(document_id, "paragraph", seed))
+def generator(document_id: str, number: int, seed: int) -> random.Random:
+    """Return the generator for the prompt of a document's paragraph: the first is number 0.
+
+    Its draws depend on nothing else, and not on how many paragraphs are asked about.
+    """
+    draw = random.Random(rank(document_id, "paragraph", seed))
+    for _ in range(number + 1):
+        draw.random()
+    return draw
+
+
+def _shortened(paragraph: Paragraph, config: SynthesisConfig) -> Paragraph:
+    text = cut(paragraph.text, config.max_paragraph_characters)
+    return Paragraph(text, paragraph.index, paragraph.start, paragraph.position)
 
 
 def _paragraphs(text: str) -> Iterator[Paragraph]:
-    start = 0
+    start = index = 0
     for line in text.split("\n"):
         if line.strip():
-            yield Paragraph(line, start, start / len(text))
+            yield Paragraph(line, index, start, start / len(text))
+            index += 1
         start += len(line) + 1
 
 

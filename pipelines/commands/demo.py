@@ -9,6 +9,7 @@ from pipelines.cli import COMMANDS
 from pipelines.commands.common import read_config
 from pipelines.terminal import duration, say
 
+_NONE = {"batch": None, "batch_output": None, "preview": None}  # options of synth alone
 STAGES = ("curate", "filter-pairs", "synth", "mine-negatives", "train", "evaluate")
 
 
@@ -26,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     times = {}
     for stage in stages:
         started = time.monotonic()
-        options = argparse.Namespace(**{**vars(arguments), "command": stage})
+        options = argparse.Namespace(**{**_NONE, **vars(arguments), "command": stage})
         if stage in ("filter-pairs", "train", "evaluate"):
             options.beam = []
         import_module(COMMANDS[stage][0]).main(options)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from curation import manifest, storage
 from curation.tokens import BUCKET_EDGES, bucket_name
+from pipelines.report import question_card
+from pipelines.report.markdown import plain, table
 
 FOLDERS = {
     "pairs": "pairs/*/*.parquet",
@@ -43,7 +45,7 @@ pairs = load_dataset("path/to/this/folder", "pairs", split="train")
 each is a configuration of its own, as `pairs-0-500`, and rows are sorted by length inside it.
 `relation` says what a query is to its text, `query_language` and `language` the languages of both.
 
-## How it was made
+{questions}## How it was made
 
 Configuration and inputs have the fingerprint `{fingerprint}`; they are written out in
 `pairs/manifest.json` with rows, bytes and sha256 of every file. Versions: {versions}.
@@ -74,34 +76,49 @@ def write(out: str) -> str:
         if storage.exists(storage.join(out, name, manifest.SUCCESS))
     }
     report = storage.read_json(storage.join(out, "reports/curate.json"))
-    text = card(manifests, report)
+    text = card(manifests, report, _synthesis(out, manifests.get("questions")))
     storage.write_bytes(storage.join(out, "README.md"), text.encode())
     return text
 
 
-def card(manifests: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) -> str:
-    """Return the card for the manifests of complete folders and the report of curation."""
+def _synthesis(out: str, questions: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the report on the questions that lie there, None where it is of another run."""
+    path = storage.join(out, "reports/synth.json")
+    if questions is None or not storage.exists(path):
+        return None
+    report: dict[str, Any] = storage.read_json(path)
+    is_same = report["fingerprint"] == questions["fingerprint"] and "report_version" in report
+    return report if is_same else None
+
+
+def card(
+    manifests: Mapping[str, Mapping[str, Any]],
+    report: Mapping[str, Any],
+    synthesis: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the card for the manifests of complete folders and the reports on them."""
     filled = {name: found for name, found in manifests.items() if found["rows"]}
     rows = [(name, found["rows"], found["bytes"]) for name, found in filled.items()]
     body = _TEXT.format(
         name=plain(report["name"]),
-        folders=markdown_table(
+        folders=table(
             ("configuration", "rows", "MB"), [(n, f"{r:,}", f"{b / 1e6:,.1f}") for n, r, b in rows]
         ),
-        relations=markdown_table(
+        relations=table(
             ("relation", "pairs", "languages"),
             [
                 (r["relation"], f"{r['pairs']:,}", f"{r['languages']:,}")
                 for r in report["relations"]
             ],
         ),
-        sources=markdown_table(
+        sources=table(
             ("source", "documents", "pairs", "rejected"),
             [
                 (r["source"], *(f"{r[c]:,}" for c in ("documents", "pairs", "rejects")))
                 for r in report["sources"]
             ],
         ),
+        questions=question_card.section(synthesis) + "\n" if synthesis else "",
         fingerprint=report["fingerprint"],
         versions=", ".join(f"{name} {v}" for name, v in sorted(report["versions"].items())),
     )
@@ -112,12 +129,12 @@ def header(manifests: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]
     """Return the YAML header, strings quoted as in JSON: `no` is a language, not a falsehood."""
     spoken = {tag(row["language"]) for row in report["languages"] if row["pairs"]}
     known = sorted(spoken - {"", "und"})
-    lines = ["license: other", *markdown_list("language", known)]
+    lines = ["license: other", *yaml_list("language", known)]
     if len(known) > 1:
-        lines += markdown_list("multilinguality", ["multilingual"])
-    lines += markdown_list("task_categories", ["sentence-similarity", "text-retrieval"])
-    lines += markdown_list("size_categories", [_size_category(report["totals"]["pairs"])])
-    lines += markdown_list("tags", ["threefold"])
+        lines += yaml_list("multilinguality", ["multilingual"])
+    lines += yaml_list("task_categories", ["sentence-similarity", "text-retrieval"])
+    lines += yaml_list("size_categories", [_size_category(report["totals"]["pairs"])])
+    lines += yaml_list("tags", ["threefold"])
     return "\n".join([*lines, "configs:", *_configs(manifests)]) + "\n"
 
 
@@ -139,7 +156,7 @@ def _config(name: str, pattern: str, *, is_default: bool = False) -> list[str]:
     return [*lines, "  default: true"] if is_default else lines
 
 
-def markdown_list(key: str, values: list[str]) -> list[str]:
+def yaml_list(key: str, values: list[str]) -> list[str]:
     """Return the lines of a list in a YAML header; none where it is empty."""
     return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)] if values else []
 
@@ -155,17 +172,3 @@ def _size_category(rows: int) -> str:
     if step == 0:
         return f"n<{_STEPS[0]}"
     return f"{_STEPS[step - 1]}<n<{_STEPS[step]}" if step < len(_STEPS) else f"n>{_STEPS[-1]}"
-
-
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table, the first column text, the others numbers; nothing where there is no row."""
-    if not rows:
-        return ""
-    lines = [columns, ["---", *("---:" for _ in columns[1:])], *rows]
-    return "\n".join("| " + " | ".join(map(plain, line)) + " |" for line in lines)
-
-
-def plain(text: str) -> str:
-    """Return text that is neither markup nor a second table cell in Markdown."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#" else c for c in text)
-    return " ".join(escaped.split())

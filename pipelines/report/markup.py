@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from curation.extract import language_code
 from pipelines.report import charts
+from pipelines.report.style import STYLE
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def escape(text: object) -> str:
@@ -91,4 +95,43 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str | int]], measured: 
     return (
         f'<div class="scroll"><table><thead><tr>{heads}<th></th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def document(title: str, body: str, style: str = "") -> str:
+    """Return a whole page: no script, no request to anywhere; `style` adds to the reports' own."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n"
+        f"<body><main>{body}</main></body></html>\n"
+    )
+
+
+def totals(title: str, note: str, shown: Mapping[str, str]) -> str:
+    """Return the page's heading and its few largest numbers."""
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in shown.items()
+    )
+    return (
+        f'<header><h1 dir="auto">{escape(title)}</h1><p class="sub">{escape(note)}</p></header>'
+        f'<dl class="totals">{cells}</dl>\n'
+    )
+
+
+def line(name: str, count: int, kind: str) -> str:
+    """Return a line of a list of counts."""
+    opening = f'<div class="{kind}">' if kind else "<div>"
+    return f'{opening}<dt title="{escape(name)}">{escape(name)}</dt><dd>{number(count)}</dd></div>'
+
+
+def footer(file: str, report: Mapping[str, Any]) -> str:
+    """Return the page's end: what identifies it, and where programs find the same."""
+    versions = ", ".join(f"{name} {v}" for name, v in sorted(report["versions"].items()))
+    return (
+        f"<footer>The same facts for programs: {escape(file)}. Fingerprint "
+        f"{escape(report['fingerprint'])}; {escape(versions)}.</footer>"
     )

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from curation import manifest, storage
-from pipelines.report.card import markdown_list, markdown_table, plain, tag
+from pipelines.report.card import tag, yaml_list
+from pipelines.report.markdown import plain, table
 
 _SHOWN = 40
 _LAST_STEPS = 50
@@ -81,7 +82,7 @@ def card(
         encoder=plain(model["encoder"]),
         queries=model["max_query_tokens"],
         passages=model["max_passage_tokens"],
-        folders=markdown_table(
+        folders=table(
             ("folder", "rows", "MB", "content"), [_folder(n, m) for n, m in inputs.items()]
         ),
         rows=_rows(rows),
@@ -104,8 +105,8 @@ def rows_of(
             with storage.open_read(path) as handle, pq.ParquetFile(handle) as file:
                 names = set(file.schema_arrow.names)
                 columns = [n for n in ("source", "relation", "language") if n in names]
-                table = file.read(columns=columns)
-            found = table.group_by(columns, use_threads=False).aggregate([([], "count_all")])
+                read = file.read(columns=columns)
+            found = read.group_by(columns, use_threads=False).aggregate([([], "count_all")])
             for row in found.to_pylist():
                 labels = (str(row.get(n) or "") for n in ("source", "relation", "language"))
                 counts[(folder, *labels)] += row["count_all"]  # type: ignore[index]
@@ -122,7 +123,7 @@ def _rows(rows: Counter[tuple[str, str, str, str]]) -> str:
     cells = [(*labels, f"{count:,}") for labels, count in listed[:_SHOWN]]
     header = ("folder", "source", "relation", "language", "rows")
     rest = len(listed) - len(cells)
-    return markdown_table(header, cells) + (f"\n\n… and {rest:,} more kinds." if rest > 0 else "")
+    return table(header, cells) + (f"\n\n… and {rest:,} more kinds." if rest > 0 else "")
 
 
 def _steps(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -137,7 +138,7 @@ def _steps(lines: Sequence[Mapping[str, Any]]) -> str:
         )
         read = (sum(line[name] for line in own) for name in ("rows", "tokens"))
         rows.append((phase, f"{len(own):,}", *(f"{n:,}" for n in read), ", ".join(parts)))
-    return markdown_table(("stage", "steps", "rows", "tokens", "losses at its end"), rows)
+    return table(("stage", "steps", "rows", "tokens", "losses at its end"), rows)
 
 
 def _metrics(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -151,7 +152,7 @@ def _metrics(lines: Sequence[Mapping[str, Any]]) -> str:
         (mode, *(f"{values[m]:.4f}" for m in measures)) for mode, values in best["scores"].items()
     ]
     told = f"Held-out queries, best evaluation of {plain(phase)} (step {best['step']:,}):"
-    return f"{told}\n\n{markdown_table(('retrieval', *measures), rows)}"
+    return f"{told}\n\n{table(('retrieval', *measures), rows)}"
 
 
 def _fenced(toml: str) -> str:
@@ -162,9 +163,9 @@ def _fenced(toml: str) -> str:
 def _header(rows: Counter[tuple[str, str, str, str]], encoder: str) -> str:
     """Return the YAML header, strings quoted as in JSON."""
     known = sorted({tag(language) for *_, language in rows} - {"", "und"})
-    lines = ["license: other", *markdown_list("language", known)]
+    lines = ["license: other", *yaml_list("language", known)]
     lines += ["pipeline_tag: sentence-similarity", "library_name: sentence-transformers"]
     if re.fullmatch(r"[\w.-]+/[\w.-]+", encoder):
         lines.append(f"base_model: {json.dumps(encoder)}")
     tags = ["threefold", "feature-extraction", "sparse-retrieval", "multi-vector"]
-    return "\n".join([*lines, *markdown_list("tags", tags)]) + "\n"
+    return "\n".join([*lines, *yaml_list("tags", tags)]) + "\n"

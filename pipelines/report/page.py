@@ -8,22 +8,24 @@ from typing import Any
 from pipelines.report import charts
 from pipelines.report.markup import (
     axis,
+    document,
     escape,
+    footer,
     grid,
     head,
+    line,
     number,
     rounded,
     section,
     share,
     table,
+    totals,
     words,
 )
 from pipelines.report.reading import reading
-from pipelines.report.style import STYLE
 
 Report = dict[str, Any]
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _REASONS_IN_CELL = 3
 _OTHER = "not identified"
 
@@ -40,37 +42,17 @@ def page(report: Report) -> str:
             _scores(report),
             _languages(report),
             reading(report["samples"]),
-            _foot(report),
+            footer("curate.json", report),
         )
     )
     return document(title, body)
 
 
-def document(title: str, body: str, style: str = "") -> str:
-    """Return a whole page: no script, no request; `style` comes after the reports' own."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n"
-        f"<body><main>{body}</main></body></html>\n"
-    )
-
-
 def _top(report: Report, title: str) -> str:
-    totals = report["totals"]
     shown = ("records", "documents", "pairs", "languages", "rejects")
-    names = {"records": "records read", "rejects": "rejected", "languages": "languages"}
-    cells = "".join(
-        f"<div><dt>{names.get(name, name)}</dt><dd>{number(totals[name])}</dd></div>"
-        for name in shown
-    )
-    return (
-        f'<header><h1 dir="auto">{escape(title)}</h1>'
-        '<p class="sub">What was read, kept and rejected, and why.</p></header>'
-        f'<dl class="totals">{cells}</dl>\n'
-    )
+    names = {"records": "records read", "rejects": "rejected"}
+    found = {names.get(name, name): number(report["totals"][name]) for name in shown}
+    return totals(title, "What was read, kept and rejected, and why.", found)
 
 
 def _sources(report: Report) -> str:
@@ -211,24 +193,19 @@ def _language(row: dict[str, Any], ranges: dict[str, tuple[int, int]]) -> str:
 
 def _counts(row: dict[str, Any]) -> str:
     kept = {"documents": row["documents"]} if row["documents"] else {}
-    lines = [_line(name, count, "") for name, count in (kept | _largest(row["pairs"])).items()]
+    lines = [line(name, count, "") for name, count in (kept | _largest(row["pairs"])).items()]
     whole = sum(row["rejects"].values())
     if whole:
-        lines.append(_line("rejected", whole, "r gap"))
+        lines.append(line("rejected", whole, "r gap"))
         reasons = list(_largest(row["rejects"]).items())
-        lines += [_line(words(r), count, "r") for r, count in reasons[:_REASONS_IN_CELL]]
+        lines += [line(words(r), count, "r") for r, count in reasons[:_REASONS_IN_CELL]]
         rest = sum(count for _, count in reasons[_REASONS_IN_CELL:])
-        lines += [_line("other reasons", rest, "r")] if rest else []
+        lines += [line("other reasons", rest, "r")] if rest else []
     return f'<dl class="rows">{"".join(lines)}</dl>'
 
 
 def _largest(sizes: dict[str, int]) -> dict[str, int]:
     return dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _line(name: str, count: int, kind: str) -> str:
-    opening = f'<div class="{kind}">' if kind else "<div>"
-    return f'{opening}<dt title="{escape(name)}">{escape(name)}</dt><dd>{number(count)}</dd></div>'
 
 
 def _only_rejected(rows: Sequence[dict[str, Any]]) -> str:
@@ -239,11 +216,3 @@ def _only_rejected(rows: Sequence[dict[str, Any]]) -> str:
         for row in sorted(rows, key=lambda row: -sum(row["rejects"].values()))
     )
     return f'<p class="note rest">Nothing kept, only rejected: {escape(listed)}.</p>'
-
-
-def _foot(report: Report) -> str:
-    versions = ", ".join(f"{name} {v}" for name, v in sorted(report["versions"].items()))
-    return (
-        f"<footer>The same facts for programs: curate.json. Fingerprint "
-        f"{escape(report['fingerprint'])}; {escape(versions)}.</footer>"
-    )

@@ -7,8 +7,17 @@ from typing import Any
 
 from curation import storage
 from pipelines.report.curves import curve
-from pipelines.report.markup import axis, escape, grid, head, number, section, words
-from pipelines.report.page import document
+from pipelines.report.markup import (
+    axis,
+    document,
+    escape,
+    grid,
+    head,
+    number,
+    section,
+    totals,
+    words,
+)
 from pipelines.terminal import duration
 
 Line = Mapping[str, Any]
@@ -56,12 +65,7 @@ def _top(title: str, steps: Sequence[Line], phases: Sequence[str]) -> str:
         "tokens per second": number(round(tokens / seconds)) if seconds else "–",
         "time in steps": duration(seconds),
     }
-    cells = "".join(f"<div><dt>{k}</dt><dd>{v}</dd></div>" for k, v in facts.items())
-    return (
-        f'<header><h1 dir="auto">{escape(title)}</h1>'
-        f'<p class="sub">Losses, rates and retrieval step by step.</p></header>'
-        f'<dl class="totals">{cells}</dl>\n'
-    )
+    return totals(title, "Losses, rates and retrieval step by step.", facts)
 
 
 def _losses(phase: str, steps: Sequence[Line]) -> str:

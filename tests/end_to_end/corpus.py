@@ -178,6 +178,10 @@ max_output_tokens = 32
 max_attempts = 1
 concurrency = 2
 
+[synthesis.round_trip]
+pool = 4
+dtype = "fp32"
+
 [mining]
 relations = ["question-document", "title-body", "parallel"]
 negatives = 3

@@ -179,7 +179,7 @@ def test_nothing_is_left_over(finished: Run) -> None:
     assert leftovers(finished.out) == []
     assert {path.name.partition("-")[0] for path in finished.out.iterdir()} == {
         "scores",
-        *("documents", "pairs", "rejects", "questions", "responses"),
+        *("documents", "pairs", "rejects", "question", "questions", "responses"),
         *("training", "model", "metrics", "reports", "README.md"),
     }
 
@@ -286,3 +286,22 @@ def test_the_report_counts_what_was_written(finished: Run) -> None:
     card = (finished.out / "README.md").read_text()
     assert '- config_name: "pairs"' in card
     assert '- config_name: "questions"' in card
+    assert "36 answers of scripted" in card
+
+
+def test_the_report_counts_what_was_asked(finished: Run) -> None:
+    """Kept and rejected are the rows of the folders; every answer with a text has a rank."""
+    report = json.loads((finished.out / "reports/synth.json").read_text())
+    rows = rows_of(finished.out / "questions")
+    kept = [row for row in rows if row["relation"] == "question-document"]
+    rejects = Counter(row["reason"] for row in rows_of(finished.out / "rejects/synth"))
+    assert report["totals"]["kept"] == len(kept)
+    assert {row["reason"]: row["rejects"] for row in report["reasons"]} == rejects
+    assert report["totals"]["input_tokens"] == 10 * (36 + 2)  # two were cut short and asked again
+    ranks = {row["id"]: row["round_trip_rank"] for row in rows_of(finished.out / "question-ranks")}
+    assert report["round_trip"]["before"]["questions"] == len(ranks)
+    for row in rows:
+        assert row["round_trip_rank"] == ranks[f"{row['document_id']}#{row['request_key']}"]
+        assert row["paragraph_end"] - row["paragraph_start"] == len(row["paragraph"])
+        assert (row["requested_model"], row["style"]) == ("scripted", "question")
+        assert row["language_verdict"] in ("ok", "unsure")

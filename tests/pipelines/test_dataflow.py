@@ -19,6 +19,7 @@ from pipelines.commands import curate as curate_command
 from pipelines.commands import synth as synth_command
 from pipelines.config import load, to_dict
 from pipelines.parts import PartPlan
+from pipelines.synthesis import checking, sampling, writing
 from pipelines.work import Workspace
 from tests.command_line import run
 from tests.pipelines.offline import IMAGE, arguments, read_job, write_job
@@ -70,11 +71,15 @@ def synth_job(folder: Path, count: int) -> synth.SynthJob:
 
 
 def sampling_job(folder: Path, count: int) -> Build:
-    return lambda pipeline: synth.build_sampling(pipeline, synth_job(folder, count))
+    return lambda pipeline: sampling.build_sampling(pipeline, synth_job(folder, count))
 
 
 def checking_job(folder: Path, count: int) -> Build:
-    return lambda pipeline: synth.build_checking(pipeline, synth_job(folder, count))
+    return lambda pipeline: checking.build_checking(pipeline, synth_job(folder, count))
+
+
+def writing_job(folder: Path, count: int) -> Build:
+    return lambda pipeline: writing.build_writing(pipeline, synth_job(folder, count))
 
 
 def shards_job(folder: Path, count: int) -> Build:
@@ -95,6 +100,7 @@ JOBS = {
     "curate": curate_job,
     "synth-sampling": sampling_job,
     "synth-checking": checking_job,
+    "synth-writing": writing_job,
     "mine-negatives": shards_job,
 }
 

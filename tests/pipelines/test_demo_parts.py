@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import pytest
 
 from curation import storage
 from curation.errors import ConfigError, InputError, ServiceError
-from curation.synthesis.client import Client, Request
+from curation.synthesis.client import Client
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.requests import Request, request_body
 from curation.synthesis.responses import ResponseLog
 from curation.tokens import TokenCounter
 from pipelines.demo import e5_small, llm_server
@@ -210,11 +212,13 @@ def test_local_model_answers_and_ends_with_a_killed_run(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=null, text=True) as run:
         assert run.stdout
         url = run.stdout.readline().strip()
-        client = Client(config, url, "gemma-3-270m", "none", log, lambda _: None)
-        client.ask_all([Request("k", prompt, ("\n", "?"), "base")])
+        served = replace(config, local_server="", base_url=url)
+        body = request_body("completion", prompt, ("\n", "?"), config)
+        Client(served, log).ask_all([Request("k", "completion", body)])
         log.close()
         run.send_signal(signal.SIGKILL)
-    answer = log.known["k"]
+    answer = log.get("k")
+    assert answer
     assert answer.finish_reason in ("stop", "length")
     assert answer.content.strip()
     assert 0 < answer.output_tokens <= 12

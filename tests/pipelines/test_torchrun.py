@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.command_line import digests, leftovers, run
-from tests.pipelines.training_run import prepare, steps, torchrun
+from tests.pipelines.training_run import beir, prepare, steps, torchrun
 
 HALF = ["--set", "train.batch_sizes=[2,2,2,2,2,2,2,2,2]"]
 CLOCK = ("seconds",)
@@ -85,3 +86,31 @@ def test_a_signal_to_one_process_stops_all_and_nothing_is_lost(
     found = {n: d for n, d in digests(tmp_path / "model").items() if n.endswith((".pt", "tensors"))}
     assert found.items() <= digests(both[0] / "model").items()
     assert len(found) == 3
+
+
+def test_shards_train_as_one(tiny_encoder: str, tmp_path: Path) -> None:
+    """Uneven sub-batches, evaluations, the best weights, stopped and gone on: all as one process.
+
+    Weights are compared, not bits: sums have another order.
+    """
+    options = ["train.negatives=2", "train.batch_tokens=24", "train.evaluate_steps=2"]
+    options += ["train.keep=best", "train.keep_by=dense"]
+    for name in ("alone", "cut"):
+        (tmp_path / name).mkdir()
+    path = json.dumps(beir(tmp_path / "set"))
+    options.append(f"evaluation.sets=[{{kind='beir', path={path}}}]")
+    given = [word for option in options for word in ("--set", option)]
+    result = run(*prepare(tmp_path / "alone", tiny_encoder), *given)
+    assert result.code == 0, result.err
+    cut = [*prepare(tmp_path / "cut", tiny_encoder), *given, *HALF, "--set", "train.shard=true"]
+    stopped = torchrun(cut, stop_at=4)
+    assert stopped.returncode == 0, stopped.stderr
+    again = torchrun(cut)
+    assert again.returncode == 0, again.stderr
+    for one, two in zip(steps(tmp_path / "alone"), steps(tmp_path / "cut"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+        assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)
+    found = weights(tmp_path / "cut")
+    for name, tensor in weights(tmp_path / "alone").items():
+        if not name.endswith("key.bias"):
+            assert torch.allclose(found[name], tensor, atol=1e-4), name

@@ -18,23 +18,9 @@ import torch
 from curation import manifest
 from pipelines.terminal import Progress
 from pipelines.training import Meter
-from tests.builders import short_rows
 from tests.command_line import digests, leftovers, run, run_until
-from tests.pipelines.training_run import ROOT, prepare, steps
+from tests.pipelines.training_run import ROOT, beir, prepare, steps
 from train.log import Judgement, StepReport
-
-
-def beir(folder: Path) -> str:
-    """Write a set of 4 queries and 9 passages in BEIR layout."""
-    rows = short_rows(9)
-    folder.mkdir()
-    queries = [json.dumps({"_id": f"q{i}", "text": row.query}) for i, row in enumerate(rows[:4])]
-    corpus = [json.dumps({"_id": f"d{i}", "text": row.positives[0]}) for i, row in enumerate(rows)]
-    judged = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{i}\t1" for i in range(4))]
-    for name, lines in (("queries", queries), ("corpus", corpus)):
-        (folder / f"{name}.jsonl").write_text("\n".join(lines))
-    (folder / "qrels.tsv").write_text("\n".join(judged))
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +148,7 @@ def test_an_interrupt_saves_and_exits_0(tiny_encoder: str, tmp_path: Path) -> No
     step = steps(tmp_path)[-1]
     place = f"step {step['step']} of {step['steps']} of {step['phase']}"
     assert out == f"train: stopped after {place} and saved; run it again to go on\n"
+    assert "Losses of warmup" in (tmp_path / "reports/train.html").read_text()
     (position,) = tmp_path.glob(".work-train-*/state/position.json")
     assert json.loads(position.read_text())["step"] == step["step"]
 

@@ -51,6 +51,19 @@ kind = "finetune"
     return ["train", "--config", str(config)]
 
 
+def beir(folder: Path) -> str:
+    """Write a set of 4 queries and 9 passages in BEIR layout."""
+    rows = short_rows(9)
+    folder.mkdir()
+    queries = [json.dumps({"_id": f"q{i}", "text": row.query}) for i, row in enumerate(rows[:4])]
+    corpus = [json.dumps({"_id": f"d{i}", "text": row.positives[0]}) for i, row in enumerate(rows)]
+    judged = ["query-id\tcorpus-id\tscore", *(f"q{i}\td{i}\t1" for i in range(4))]
+    for name, lines in (("queries", queries), ("corpus", corpus)):
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+    (folder / "qrels.tsv").write_text("\n".join(judged))
+    return str(folder)
+
+
 def torchrun(
     arguments: list[str], processes: int = 2, timeout: float = 120, stop_at: int = 0
 ) -> subprocess.CompletedProcess[str]:

@@ -12,12 +12,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import transformers.models.xlm_roberta.modeling_xlm_roberta  # noqa: F401 - once, not per process
+from torch.distributed.tensor import DTensor
 
 from tests.train.steps import gradients_of, set_dropout
+from train.batch_loss import StepLoss
 from train.checkpoint import load
 from train.config import ModelConfig
 from train.model import M3Model
-from train.step import StepLoss, backward, tokenize_batch
+from train.sharding import shard
+from train.step import backward, tokenize_batch
 
 CONFIG = ModelConfig(max_query_tokens=64, max_passage_tokens=256)
 
@@ -46,13 +49,19 @@ def run_rank(folder: Path, rank: int) -> None:
         for name in case.get("frozen", ()):
             model.get_parameter(name).requires_grad_(False)
         set_dropout(model, case.get("dropout", 0.0))
+        if case.get("sharded"):
+            shard(model)
         model.train()
         torch.manual_seed(rank)
         for _ in range(case.get("steps", 1)):
             loss = job["step"](case, model, rank)
-        found.append((loss, gradients_of(model)))
+        found.append((loss, {n: _whole(g) for n, g in gradients_of(model).items()}))
     torch.save(found, folder / f"found-{rank}.pt")
     dist.destroy_process_group()
+
+
+def _whole(gradient: torch.Tensor | None) -> torch.Tensor | None:
+    return gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
 
 
 def run_processes(

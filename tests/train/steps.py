@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from tests.builders import training_rows
+from train.batch_loss import StepLoss
 from train.data import TextBatch, collate
 from train.loss_config import LossConfig
 from train.model import M3Model
-from train.step import Execution, StepLoss, backward, tokenize_batch
+from train.step import Execution, backward, tokenize_batch
 
 WHOLE = 1 << 20
 LOSS = LossConfig(temperature=0.2)  # with 0.02 random vectors give losses near 30

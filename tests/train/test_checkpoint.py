@@ -306,7 +306,7 @@ def test_config_is_read_from_the_folder(tiny_encoder: str, tmp_path: Path) -> No
     (tmp_path / "ours" / "threefold.json").unlink()
     plain = ModelConfig(encoder=str(tmp_path / "ours"), colbert_dim=16, max_passage_tokens=512)
     assert config_of(str(tmp_path / "ours")) == plain
-    with pytest.raises(InputError, match=r"holds no config.json: it is no checkpoint"):
+    with pytest.raises(InputError, match=r"holds no config.json: it is no Hugging"):
         config_of(str(tmp_path))
 
 

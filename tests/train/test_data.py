@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import InputError
+from tests.builders import training_rows, write_training_shards
+from train.batching import Batch
 from train.data import collate, prefetched, shards_of, text_key
 from train.negatives import Share, columns, false_negatives
-from train.streams import Shard
+from train.rows import RowReader
+from train.stage_config import BatchingConfig
+from train.streams import Shard, layout_of
 
 
 def row(query: str, positives: list[str], negatives: list[str] | None = None) -> dict[str, Any]:
@@ -79,6 +85,63 @@ def test_rows_of_one_query_know_each_others_positives() -> None:
     mask = false_negatives(plan.keys, plan.known, found.targets)
     assert found.passages == ["P", "N", "Q", "R"]
     assert mask.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_passages_of_a_positives_document_are_no_negatives() -> None:
+    """Another text under a positive's id is masked for its query, for others it is a negative."""
+    rows = [row("a", ["A"], ["B"]), row("b", ["C"], ["D"])]
+    rows[0] |= {"positive_ids": ["doc-1"], "negative_ids": ["doc-1"]}
+    rows[1] |= {"positive_ids": ["doc-2"], "negative_ids": ["doc-3"]}
+    found = collate(rows, 1, np.random.default_rng(0))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
+    assert found.passages == ["A", "B", "C", "D"]
+    assert mask.int().tolist() == [[0, 1, 0, 0], [0, 0, 0, 0]]
+
+
+def test_a_query_is_no_negative_of_itself() -> None:
+    """A passage with its very text would have the highest score of all."""
+    found = collate([row("a", ["A"], ["b"]), row("b", ["B"])], 1, np.random.default_rng(0))
+    plan = columns([Share.of(found)], 0)
+    mask = false_negatives(plan.keys, plan.known, found.targets)
+    assert found.passages == ["A", "b", "B"]
+    assert mask.int().tolist() == [[0, 0, 0], [0, 1, 0]]
+
+
+def test_collate_takes_the_named_teachers_scores() -> None:
+    """Of the drawn positive and the kept negatives; none where one of them has no score."""
+    rows = [
+        row("a", ["A"], ["B", "C", "D"]),
+        row("b", ["B"], ["A", "A", "C"]),
+        row("c", ["C"], ["A"]),
+    ]
+    rows[0] |= {"positive_scores": [0.9], "negative_scores": [0.5, 0.4, 0.3]}
+    rows[1] |= {"positive_scores": [0.8], "negative_scores": [0.6, 0.1, 0.2]}
+    rows[2] |= {"positive_scores": [0.7], "negative_scores": None}
+    rows[2] |= {"positive_teacher_scores": [3.0], "negative_teacher_scores": [-3.0]}
+    found = collate(rows, 2, np.random.default_rng(0), "scores")
+    assert found.passages == ["A", "B", "C"]
+    assert found.teacher_columns == [[0, 1, 2], [1, 0], []]
+    assert found.teacher_scores == [[0.9, 0.5, 0.4], [0.8, 0.6], []]
+    assert Share.of(found).taught == 2
+    other = collate(rows, 2, np.random.default_rng(0), "teacher_scores")
+    assert other.teacher_scores == [[], [], [3.0, -3.0]]
+    assert other.teacher_columns == [[], [], [2, 0]]
+    assert collate(rows, 2, np.random.default_rng(0)).teacher_scores == [[], [], []]
+
+
+def test_reader_brings_ids_and_scores(tmp_path: Path) -> None:
+    """What masks false negatives and what a teacher says are in the shards."""
+    rows = training_rows(3)
+    for number, one in enumerate(rows):
+        one.positive_ids, one.negative_ids = [f"p{number}"], ["n", "m"]
+        one.positive_scores, one.negative_scores = [0.5], [0.25, 0.125]
+    shards = shards_of(str(tmp_path), write_training_shards(tmp_path, rows, [3]))
+    with closing(RowReader(layout_of(shards, BatchingConfig()), "training", 0)) as reader:
+        read = reader.read(Batch(0, 0, 0, np.arange(3)))
+    found = collate(read, 2, np.random.default_rng(0), "scores")
+    assert found.teacher_scores == [[0.5, 0.25, 0.125]] * 3
+    assert any(len(documents) == 3 for documents in found.passage_documents)
 
 
 @settings(deadline=None, max_examples=50)

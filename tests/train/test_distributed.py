@@ -75,7 +75,10 @@ def equal_cases(world: int) -> list[dict[str, Any]]:
         for memory in memories
     ]
     frozen = ["colbert_linear.weight", "encoder.embeddings.word_embeddings.weight"]
-    return [*cases, {**cases[0], "frozen": frozen}, {**cases[0], "steps": 2}]
+    cases += [{**cases[0], "frozen": frozen}, {**cases[0], "steps": 2}]
+    if world == 2:  # a model sharded by FSDP: all processes make the same number of passes
+        cases += [{**case, "sharded": True} for case in cases[:2]]
+    return cases
 
 
 LOCAL = LossConfig(temperature=TAU, cross_device=False, teacher="kl", teacher_temperature=0.3)

@@ -30,7 +30,7 @@ def with_weights(folder: str, config: ModelConfig) -> M3Model:
     model = load(folder, config)
     generator = torch.Generator().manual_seed(1)
     torch.nn.init.normal_(model.sparse_linear.weight, std=0.1, generator=generator)
-    torch.nn.init.constant_(model.sparse_linear.bias, 0.6)
+    torch.nn.init.constant_(model.sparse_linear.bias, 1.5)
     return model
 
 

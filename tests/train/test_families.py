@@ -47,7 +47,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def model(folder: str) -> M3Model:
     found = load(folder, CONFIG)
     generator = torch.Generator().manual_seed(1)
-    torch.nn.init.normal_(found.sparse_linear.weight, generator=generator)
+    torch.nn.init.normal_(found.sparse_linear.weight, std=0.1, generator=generator)
+    torch.nn.init.constant_(found.sparse_linear.bias, 1.5)  # states point one way: often all < 0
     return found
 
 
@@ -73,6 +74,7 @@ def test_heads_are_those_of_the_encoder_called_as_its_tokenizer_says(
     close = {"atol": 1e-5, "rtol": 0.0}
     torch.testing.assert_close(found.dense[0], normalize(hidden[0], dim=0), **close)
     weights = torch.relu(model.sparse_linear(hidden)).squeeze(-1).detach()
+    assert weights[1:-1].std() > 0.01
     torch.testing.assert_close(found.weights[0, 1:-1], weights[1:-1], **close)
     vectors = normalize(model.colbert_linear(hidden), dim=-1).detach()
     torch.testing.assert_close(found.vectors[0, 1:], vectors[1:], **close)
@@ -127,7 +129,7 @@ TINY: dict[str, Any] = {"vocab_size": 400, "bos_token_id": 0, "eos_token_id": 2}
 
 
 def _decoder() -> Any:
-    return GPT2Model(GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=64, **TINY))
+    return GPT2Model(GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=512, **TINY))
 
 
 def _masked_bert() -> Any:

@@ -27,7 +27,11 @@ TEXTS = [PARAGRAPH * 2, *TOPICS.values(), "the sea"]
 
 @pytest.fixture(scope="module")
 def model(tiny_encoder: str) -> M3Model:
-    return load(tiny_encoder, replace(PLAIN, mcls_tokens=8))
+    found = load(tiny_encoder, replace(PLAIN, mcls_tokens=8))
+    generator = torch.Generator().manual_seed(1)
+    torch.nn.init.normal_(found.sparse_linear.weight, std=0.1, generator=generator)
+    torch.nn.init.constant_(found.sparse_linear.bias, 1.5)
+    return found
 
 
 def run(model: M3Model, rows: list[list[int]]) -> Embeddings:
@@ -67,11 +71,13 @@ def test_dense_is_the_mean_of_all_cls_states(model: M3Model) -> None:
         found = run(model, [row])
         kept = [i for i in range(len(wide)) if i not in (9, 18)]
         vectors = normalize(model.colbert_linear(hidden[kept]), dim=-1)
+        weights = torch.relu(model.sparse_linear(hidden[kept]))[:, 0]
     torch.testing.assert_close(found.dense[0], normalize(hidden[[0, 9, 18]].mean(0), dim=0))
     assert found.ids.tolist() == [row]
     assert found.mask.int().tolist() == [[0] + [1] * 19]
     torch.testing.assert_close(found.vectors[0, 1:], vectors[1:])
-    assert found.weights.shape == (1, 20)
+    assert weights.std() > 0.01
+    torch.testing.assert_close(found.weights[0, 1:-1], weights[1:-1])
 
 
 def test_batch_and_padding_change_nothing(model: M3Model) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from curation.errors import ConfigError
 from tests.builders import PARAGRAPH
 from tests.families import FAMILIES, build_family
 from train import positions
-from train.checkpoint import load, save
+from train.checkpoint import check, load, save
 from train.config import ModelConfig
 from train.model import M3Model, weights_digest
 
@@ -66,6 +67,18 @@ def test_without_more_positions_long_texts_are_refused(family: tuple[str, str]) 
     message = f"= {NEW} is beyond the encoder's {OLD} positions; .* model.max_positions = {NEW}"
     with pytest.raises(ConfigError, match=message):
         load(family[1], replace(LONG, max_positions=0))
+
+
+def test_the_check_before_a_run_reads_no_weights(family: tuple[str, str], tmp_path: Path) -> None:
+    """It knows the limits of each family from the config alone, and what load would refuse."""
+    folder = tmp_path / "model"
+    shutil.copytree(family[1], folder)
+    (folder / "model.safetensors").unlink()
+    check(str(folder), SHORT)
+    check(str(folder), LONG)
+    for config in (replace(LONG, max_positions=0), replace(SHORT, max_positions=20)):
+        with pytest.raises(ConfigError, match=f"encoder('s {OLD} positions| has {OLD} already)"):
+            check(str(folder), config)
 
 
 def test_positions_are_not_taken_away(family: tuple[str, str]) -> None:

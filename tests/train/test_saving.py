@@ -53,6 +53,30 @@ def test_full_disk_leaves_the_old_checkpoint(
     assert weights_digest(load(folder, CONFIG)) == weights_digest(model)
 
 
+def test_reader_between_the_renames_keeps_the_old_checkpoint(
+    tiny_encoder: str, model: M3Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the writer for dead and brings the old one back; the writer fails, and can retry."""
+    folder, other = str(tmp_path / "model"), load(tiny_encoder, CONFIG, seed=7)
+    save(model, folder)
+    rename = Path.rename
+
+    def read_after(path: Path, target: Path) -> Path:
+        done = rename(path, target)
+        if target.name == ".model.old":
+            monkeypatch.undo()
+            assert weights_digest(load(folder, CONFIG)) == weights_digest(model)
+        return done
+
+    monkeypatch.setattr(Path, "rename", read_after)
+    with pytest.raises(OutputError, match="cannot be written"):
+        save(other, folder)
+    assert os.listdir(tmp_path) == ["model"]
+    assert weights_digest(load(folder, CONFIG)) == weights_digest(model)
+    save(other, folder)
+    assert weights_digest(load(folder, CONFIG)) == weights_digest(other)
+
+
 DEATHS = ["saved files", "first rename", "second rename", "removal"]
 _CHILD = """
 import os, shutil, sys

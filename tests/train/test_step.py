@@ -103,7 +103,7 @@ def test_memory_does_not_change_the_result_in_bf16(model: M3Model, memory: str) 
 def test_slices_of_queries_do_not_change_the_result(model: M3Model, loss: LossConfig) -> None:
     """One query at a time, as a large batch is scored, gives the sum over all."""
     whole, plain = run_step(model, questions(), PLAIN, loss)
-    found, gradients = run_step(model, questions(), replace(PLAIN, max_elements=1), loss)
+    found, gradients = run_step(model, questions(), replace(PLAIN, max_pairs=1), loss)
     assert found.parts == pytest.approx(whole.parts, rel=1e-5)
     assert found.counts == whole.counts
     assert largest_difference(plain, gradients) < 1e-4
@@ -247,3 +247,40 @@ def test_tokenize_batch_puts_each_sides_prompt(tiny_encoder: str) -> None:
     queries, passages = tokenize_batch(model, batch)
     assert queries == [model.tokenizer("q: the")["input_ids"]]
     assert passages == [model.tokenizer("p: sea")["input_ids"]]
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["fresh", "accumulating"])
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_rows_of_the_table_alone_take_gradients(
+    tiny_encoder: str, memory: str, before: bool
+) -> None:
+    """Of a table much larger than the batch: the same dense gradient, no table-sized sums."""
+    model = load(tiny_encoder, CONFIG)
+    embeddings = model.encoder.embeddings
+    old = embeddings.word_embeddings
+    large = torch.nn.Embedding(5000, 32, padding_idx=old.padding_idx)
+    large.weight.data[: len(old.weight)] = old.weight.data
+    shapes: list[bool] = []
+    results = []
+    for table in (old, large):
+        embeddings.word_embeddings = table
+        hook = table.weight.register_hook(lambda g: shapes.append(g.is_sparse))
+        _, gradients = run_step(model, questions(), Execution(budget=300, memory=memory))
+        if before:
+            batch = questions()
+            tokens = tokenize_batch(model, batch)
+            backward(model, batch, tokens, LOSS, Execution(budget=300, memory=memory))
+            gradients = gradients_of(model)
+        results.append(gradients)
+        hook.remove()
+    half = len(shapes) // 2
+    assert shapes == [False] * half + [True] * half
+    assert half >= 3
+    name = "encoder.embeddings.word_embeddings.weight"
+    found = results[1][name]
+    assert found is not None
+    assert not found.is_sparse
+    assert not found[len(old.weight) :].any()
+    assert not large.sparse
+    results[1][name] = found[: len(old.weight)]
+    assert largest_difference(*results) < 1e-4

@@ -1,14 +1,17 @@
 """What the tests of the client share: requests, replies, and one call that asks."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from curation.synthesis.client import Client
 from curation.synthesis.config import SynthesisConfig
+from curation.synthesis.connections import Pool
+from curation.synthesis.endpoints import EndpointConfig
 from curation.synthesis.requests import Request, kind_of, request_body
-from curation.synthesis.responses import Response, ResponseLog
+from curation.synthesis.responses import FILE, Response, ResponseLog
+from tests.curation.synthesis.simulated import SimulatedLoop, SimulatedPool
 from tests.llm_server import Reply
 
 KEY = "sk-very-secret-0123456789"
@@ -29,28 +32,65 @@ def asks(
     return [Request(name, kind, request_body(kind, name, stop, config)) for name in names]
 
 
-def ask(
-    url: str,
+def client_for(
+    url: str | Sequence[EndpointConfig],
     folder: Path,
-    requests: Sequence[Request],
     on_answer: Callable[[int], None] = lambda _: None,
     key: str = KEY,
+    pools: Mapping[str, Pool] | None = None,
     **options: Any,
 ) -> Client:
-    """Ask everything with two attempts unless told otherwise, close the log; return the client."""
-    config = SynthesisConfig(**{"model": "m", "max_attempts": 2, "timeout_seconds": 5, **options})
-    log = ResponseLog(str(folder))
-    client = Client(config, url, key, log, on_answer)
-    try:
-        client.ask_all(requests)
-    finally:
-        log.close()
+    """Return a client with two attempts unless told otherwise, and an open log."""
+    where = {"base_url": url} if isinstance(url, str) else {"endpoints": tuple(url)}
+    fixed = {"model": "m", "max_attempts": 2, "timeout_seconds": 5}
+    config = SynthesisConfig(**(fixed | where | options))
+    environment = {endpoint.api_key_env: key for endpoint in config.all_endpoints()}
+    client = Client(config, ResponseLog(str(folder)), environment=environment, on_answer=on_answer)
+    if pools:
+        client.open_pool = lambda endpoint, _: pools[endpoint.base_url]
+        client.new_loop = SimulatedLoop
     return client
 
 
-def known(folder: Path) -> dict[str, Response]:
-    """Return the answers that a later run finds."""
-    return ResponseLog(str(folder)).known
+def simulate(
+    pool: SimulatedPool, folder: Path, requests: Iterable[Request], **options: Any
+) -> Client:
+    """Ask a simulated server in simulated time."""
+    url = "http://simulated/v1"
+    return ask(url, folder, requests, pools={url: pool}, **options)
+
+
+def ask(
+    url: str | Sequence[EndpointConfig],
+    folder: Path,
+    requests: Iterable[Request],
+    on_answer: Callable[[int], None] = lambda _: None,
+    key: str = KEY,
+    pools: Mapping[str, Pool] | None = None,
+    **options: Any,
+) -> Client:
+    """Ask everything and close the log; return the client."""
+    client = client_for(url, folder, on_answer, key, pools, **options)
+    try:
+        client.ask_all(requests)
+    finally:
+        client.log.close()
+    return client
+
+
+def known(folder: Path, *, partial: bool = False) -> dict[str, Response]:
+    """Return all answers of the log by key; with `partial` lines may be cut short."""
+    found = {}
+    path = folder / FILE
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            response = Response(**json.loads(line))
+        except ValueError:
+            if not partial:
+                raise
+        else:
+            found[response.key] = response
+    return found
 
 
 def in_turn(*replies: Reply) -> Script:

@@ -202,3 +202,28 @@ def test_evidence_in_scripts_without_spaces() -> None:
 @settings(deadline=None, max_examples=100)
 def test_no_answer_raises(text: str) -> None:
     assert parse_json(Answer(text, "stop"), PARAGRAPH).problem
+
+
+@pytest.mark.parametrize(
+    ("opener", "content", "mark", "question", "reason"),
+    [
+        ("Who", " built the lighthouse", "?", "Who built the lighthouse?", ""),
+        ("Who", " built it in the U.S.", "?", "Who built it in the U.S.?", ""),
+        ("Who", " asked Dr. No", "?", "Who asked Dr. No?", ""),
+        ("Who", " built it is told.", "?", "Who built it is told.", "not_a_question"),
+        ("Деякі", " відомості про енергію.", "?", "Деякі відомості про енергію.", "not_a_question"),
+        ("কে", " বাতিঘর তৈরি করেন।", "?", "কে বাতিঘর তৈরি করেন।", "not_a_question"),
+        ("いつ", "から始まりましたか。", "？", "いつから始まりましたか。", ""),
+        ("いつ", "から始まりましたか", "？", "いつから始まりましたか？", ""),
+        ("いつ", "から始まった。", "？", "いつから始まった。", "not_a_question"),
+        ("谁", "建造了灯塔。", "？", "谁建造了灯塔。", "not_a_question"),
+    ],
+    ids=["mark", "abbreviation", "title", "statement", "uk", "bn", "ja-ka", "ja", "ja-no", "zh"],
+)
+def test_mark_is_put_back_behind_questions_only(
+    opener: str, content: str, mark: str, question: str, reason: str
+) -> None:
+    """A base model's line that ends in a full stop is a statement; an abbreviation's is none."""
+    parsed = parse_plain(Answer(content, "stop"), opener, mark)
+    assert parsed.question == question
+    assert (parsed.problem or ("",))[0] == reason

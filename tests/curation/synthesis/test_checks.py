@@ -54,7 +54,7 @@ def judge(
     **options: Any,
 ) -> Checked:
     """Return the verdict on an answer about a paragraph."""
-    sample = Sample("k", "d", language, "web", paragraph, 0, 0.0, "p", "", "", [], "v")
+    sample = Sample("k", "d", "", language, "web", paragraph, 0, 0, 0.0, "p", "", "", [], "v")
     return checks.check(Answer(content, reason), sample, SynthesisConfig(**options), detector)
 
 

@@ -80,10 +80,16 @@ def test_lasting_trouble_fails_those_requests_alone(server: ScriptedServer, tmp_
     client = ask(server.url, tmp_path, asks(*PASSING, "good"), concurrency=20)
     assert set(known(tmp_path)) == {"good"}
     causes = {"HTTP 408": 1, "HTTP 429": 2, "HTTP 500": 1, "HTTP 503": 1}
-    causes["the answer is no completion"] = 6
+    causes["the answer is no completion"] = 9
     assert client.failures.total() == len(PASSING)
     assert {cause: client.failures[cause] for cause in causes} == causes
-    assert Counter(map(prompt_of, server.requests)) == {**dict.fromkeys(PASSING, 2), "good": 1}
+    asked = Counter(map(prompt_of, server.requests))
+    bursts = {name for name in PASSING if name.startswith(("429", "503"))}
+    assert {k: asked[k] for k in asked if k not in bursts} == {
+        **dict.fromkeys(PASSING.keys() - bursts, 2),
+        "good": 1,
+    }
+    assert all(2 <= asked[name] <= 6 for name in bursts)  # of a burst only the first one counts
     server.requests.clear()
     server.script = lambda _: Reply("mended")
     ask(server.url, tmp_path, asks(*PASSING, "good"))
@@ -144,12 +150,12 @@ def test_absent_server_is_reported(tmp_path: Path, count: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-    settled: list[int] = []
     with pytest.raises(ServiceError) as caught:
-        ask(url, tmp_path, asks(*map(str, range(count))), settled.append, max_attempts=1)
-    assert str(caught.value).startswith(f"{url} gave no usable answer to {min(count, 8)} requests")
-    assert str(caught.value).endswith("check synthesis.base_url and that the server runs")
-    assert len(settled) <= 8
+        ask(url, tmp_path, asks(*map(str, range(count))), max_attempts=2)
+    assert str(caught.value) == (
+        f"{url} cannot be reached: Connection refused; "
+        "check synthesis.base_url and that the server runs"
+    )
 
 
 def test_rerun_of_hopeless_requests_goes_on(server: ScriptedServer, tmp_path: Path) -> None:

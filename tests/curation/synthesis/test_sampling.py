@@ -13,50 +13,78 @@ SHORT = SynthesisConfig(min_paragraph_characters=5, max_paragraph_characters=40)
 
 
 @pytest.mark.parametrize(
-    ("language", "characters", "eligible"),
+    ("language", "script", "characters", "eligible"),
     [
-        ("en", 3000, True),
-        ("en", 2999, False),
-        ("en", 200_000, True),
-        ("en", 200_001, False),
-        ("de", 5000, False),
+        ("en", "Latin", 3000, True),
+        ("en", "Latin", 2999, False),
+        ("en", "Latin", 200_000, True),
+        ("en", "Latin", 200_001, False),
+        ("ja", "Han", 1000, True),
+        ("ja", "Hiragana", 999, False),
+        ("ja", "Han", 66_667, False),
+        ("de", "Latin", 5000, False),
     ],
 )
-def test_eligibility(language: str, characters: int, eligible: bool) -> None:
-    """Language and length decide; both bounds belong to the range."""
-    config = SynthesisConfig(languages=("en", "fr"))
-    assert sampling.is_eligible(language, characters, config) is eligible
+def test_eligibility(language: str, script: str, characters: int, eligible: bool) -> None:
+    """Language and length decide, both bounds included; scripts without spaces need a third."""
+    config = SynthesisConfig(languages=("en", "fr", "ja"))
+    assert sampling.is_eligible(language, script, characters, config) is eligible
+
+
+@pytest.mark.parametrize(
+    ("bounds", "tokens", "fits"),
+    [((0, 0), 9, True), ((10, 0), 9, False), ((9, 0), 9, True), ((0, 8), 9, False)],
+)
+def test_the_band_in_tokens(bounds: tuple[int, int], tokens: int, fits: bool) -> None:
+    """A bound of 0 is none."""
+    config = SynthesisConfig(min_document_tokens=bounds[0], max_document_tokens=bounds[1])
+    assert sampling.has_token_band(config) is any(bounds)
+    assert sampling.fits_token_band(tokens, config) is fits
 
 
 def test_every_language_is_eligible_by_default() -> None:
     """An empty list of languages means all."""
-    assert sampling.is_eligible("sw", 3000, SynthesisConfig())
+    assert sampling.is_eligible("sw", "Latin", 3000, SynthesisConfig())
 
 
-@given(text=st.text("ab. \n日é", max_size=200), identity=st.text(max_size=5))
+@given(
+    text=st.text("ab. \n日é", max_size=200), identity=st.text(max_size=5), count=st.integers(1, 9)
+)
 @settings(deadline=None, max_examples=100)
-def test_paragraph_lies_where_it_says(text: str, identity: str) -> None:
-    """A paragraph is the text at its offset, begins a line, and is long enough."""
-    found = sampling.pick_paragraph(text, "Latin", identity, SHORT)
-    lines = [line for line in text.split("\n") if len(line) >= 5 and line.strip()]
-    if found is None:
-        assert lines == []
-        return
-    assert text[found.start :].startswith(found.text)
-    assert found.start == 0 or text[found.start - 1] == "\n"
-    assert found.position == found.start / len(text)
-    assert 1 <= len(found.text) <= 40
-    assert any(line.startswith(found.text) for line in lines)
+def test_paragraphs_lie_where_they_say(text: str, identity: str, count: int) -> None:
+    """A paragraph is the text at its offset, begins a line and is long enough; none is twice."""
+    found = sampling.pick_paragraphs(text, "Latin", identity, SHORT, count)
+    lines = [line for line in text.split("\n") if line.strip()]
+    assert len(found) == min(count, len({line for line in lines if len(line) >= 5}))
+    assert len({paragraph.start for paragraph in found}) == len(found)
+    for paragraph in found:
+        assert text[paragraph.start :].startswith(paragraph.text)
+        assert paragraph.start == 0 or text[paragraph.start - 1] == "\n"
+        assert paragraph.position == paragraph.start / len(text)
+        assert 1 <= len(paragraph.text) <= 40
+        assert lines[paragraph.index].startswith(paragraph.text)
 
 
 def test_draw_is_uniform_over_the_document() -> None:
-    """Paragraphs of the lead are asked about no more than those of the end."""
+    """Paragraphs of the lead are asked about no more than those of the end, nor first."""
     text = "\n".join(f"Paragraph number {i}." for i in range(4))
     config = SynthesisConfig(min_paragraph_characters=5)
-    picks = [sampling.pick_paragraph(text, "Latin", f"d{i}", config) for i in range(4000)]
-    counts = Counter(pick.text for pick in picks if pick)
-    assert sorted(counts) == text.split("\n")
-    assert all(abs(count - 1000) < 140 for count in counts.values())
+    picks = [sampling.pick_paragraphs(text, "Latin", f"d{i}", config, 2) for i in range(4000)]
+    for place in (0, 1):
+        counts = Counter(pick[place].text for pick in picks)
+        assert sorted(counts) == text.split("\n")
+        assert all(abs(count - 1000) < 140 for count in counts.values())
+
+
+def test_more_questions_keep_the_paragraphs_of_fewer() -> None:
+    """Asking about three paragraphs instead of two costs one new answer."""
+    text = "\n".join(f"Paragraph number {i}." for i in range(30))
+    config = SynthesisConfig(min_paragraph_characters=5)
+    few, more = (sampling.pick_paragraphs(text, "Latin", "d", config, n) for n in (2, 29))
+    assert more[:2] == few
+    draws = [sampling.generator("d", number, 0).random() for number in range(5)]
+    assert len(set(draws)) == 5
+    assert draws[1] == sampling.generator("d", 1, 0).random()
 
 
 def test_draw_depends_on_document_and_seed_alone() -> None:
@@ -64,7 +92,7 @@ def test_draw_depends_on_document_and_seed_alone() -> None:
     text = "\n".join(f"Paragraph number {i}." for i in range(50))
     configs = [SynthesisConfig(min_paragraph_characters=5, seed=seed) for seed in (0, 0, 1)]
     one, again, other = (
-        [sampling.pick_paragraph(text, "Latin", f"d{i}", config) for i in range(20)]
+        [sampling.pick_paragraphs(text, "Latin", f"d{i}", config) for i in range(20)]
         for config in configs
     )
     assert one == again
@@ -77,8 +105,8 @@ def test_draw_depends_on_document_and_seed_alone() -> None:
 )
 def test_least_length_by_script(script: str, length: int, found: bool) -> None:
     """A paragraph needs a third of the characters where words have no spaces."""
-    pick = sampling.pick_paragraph("字" * length, script, "d", SynthesisConfig())
-    assert (pick is not None) is found
+    picks = sampling.pick_paragraphs("字" * length, script, "d", SynthesisConfig())
+    assert len(picks) == found
 
 
 @pytest.mark.parametrize(
