@@ -20,6 +20,7 @@ from train.stage_config import BatchingConfig
 
 Indices = npt.NDArray[np.int64]
 WHOLE_SHARD = -1
+_NOTES = 5  # merged streams that are told one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _streams(units: Sequence[Unit], unit: Indices, group: Indices, rows: Indices
 
 def _merged(layout: Layout, world: int, names: Sequence[str]) -> Layout:
     """Merge streams with fewer rows than processes into the nearest: no process goes without."""
-    streams, notes = list(layout.streams), list(layout.notes)
+    streams, notes = list(layout.streams), []
     while streams and (small := min(streams, key=lambda s: s.rows)).rows < world:
         streams.remove(small)
         if not streams:
@@ -129,7 +130,9 @@ def _merged(layout: Layout, world: int, names: Sequence[str]) -> Layout:
         notes.append(
             f"{what} has {small.rows} rows for {world} processes: its rows join those of {where}"
         )
-    return Layout(layout.units, streams, layout.census, notes)
+    if len(notes) > _NOTES:
+        notes[_NOTES:] = [f"rows of {len(notes) - _NOTES} more join others in the same way"]
+    return Layout(layout.units, streams, layout.census, [*layout.notes, *notes])
 
 
 def _distance(stream: Stream, small: Stream) -> tuple[bool, int, bool, int]:

@@ -156,6 +156,15 @@ def test_small_group_joins_its_own_kind_first(tmp_path: Path) -> None:
     ]
 
 
+def test_many_merged_groups_are_told_in_few_lines(tmp_path: Path) -> None:
+    """Five by name, the number of the others."""
+    kinds = [(0, f"s{i}", "en") for i in range(12)] + [(0, "big", "en")] * 9
+    layout = layout_of(write(tmp_path, kinds), BatchingConfig(group_by=("source",)), 2)
+    assert [stream.rows for stream in layout.streams] == [21]
+    assert len(layout.notes) == 6
+    assert layout.notes[-1] == "rows of 7 more join others in the same way"
+
+
 def test_fewer_rows_than_processes_are_refused() -> None:
     """Some would have nothing to do at any step."""
     with pytest.raises(InputError, match="3 rows are fewer than the 4 processes; start fewer"):
