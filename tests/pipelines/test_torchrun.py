@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.command_line import digests, leftovers, run
-from tests.pipelines.training_run import beir, prepare, steps, torchrun
+from tests.command_line import leftovers, run
+from tests.pipelines.training_run import beir, in_two, prepare, steps, torchrun
 
 HALF = ["--set", "train.batch_sizes=[2,2,2,2,2,2,2,2,2]"]
-CLOCK = ("seconds",)
 
 
 def weights(out: Path) -> dict[str, Any]:
@@ -25,67 +24,54 @@ def weights(out: Path) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def alone(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of one process with whole batches."""
-    out = tmp_path_factory.mktemp("alone")
-    result = run(*prepare(out, tiny_encoder))
+def test_two_processes_train_as_one(tiny_encoder: str, tmp_path: Path) -> None:
+    """With half a batch each: losses, gradients and weights up to the order of sums.
+
+    The first process alone writes and tells.
+    """
+    for name in ("alone", "both"):
+        (tmp_path / name).mkdir()
+    result = run(*prepare(tmp_path / "alone", tiny_encoder))
     assert result.code == 0, result.err
-    return out
-
-
-@pytest.fixture(scope="module")
-def both(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The run of two processes with half a batch each, and what it printed."""
-    out = tmp_path_factory.mktemp("both")
-    result = torchrun([*prepare(out, tiny_encoder), *HALF])
-    assert result.returncode == 0, result.stderr
-    return out, result.stdout
-
-
-def test_two_processes_train_as_one(alone: Path, both: tuple[Path, str]) -> None:
-    """The same losses, gradients and weights, up to the order of sums."""
-    for one, two in zip(steps(alone), steps(both[0]), strict=True):
-        assert {n: one[n] for n in ("rows", "tokens", "counts")} == {
-            n: two[n] for n in ("rows", "tokens", "counts")
-        }
+    both = torchrun([*prepare(tmp_path / "both", tiny_encoder), *HALF])
+    assert both.returncode == 0, both.stderr
+    assert both.stdout.count("train: read 12 training") == 1
+    assert leftovers(tmp_path / "both") == []
+    for one, two in zip(steps(tmp_path / "alone"), steps(tmp_path / "both"), strict=True):
+        same = ("phase", "step", "rows", "tokens", "counts")
+        assert {n: one[n] for n in same} == {n: two[n] for n in same}
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
         assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-4)
-    moved = weights(alone)
+    moved = weights(tmp_path / "alone")
     assert sum(tensor.numel() for tensor in moved.values()) > 10_000
-    for name, tensor in weights(both[0]).items():
+    for name, tensor in weights(tmp_path / "both").items():
         if not name.endswith("key.bias"):  # its gradient is rounding noise that AdamW scales up
             assert torch.allclose(tensor, moved[name], atol=2e-5), name
 
 
-def test_the_first_process_alone_writes_and_tells(both: tuple[Path, str]) -> None:
-    """One summary, one line a step, nothing left over."""
-    out, told = both
-    assert told.count("train: read 12 training") == 1
-    assert [line["step"] for line in steps(out)] == [1, 2, 3, 1, 2, 3]
-    assert leftovers(out) == []
-
-
 def test_a_signal_to_one_process_stops_all_and_nothing_is_lost(
-    tiny_encoder: str, tmp_path: Path, both: tuple[Path, str]
+    tiny_encoder: str, tmp_path: Path
 ) -> None:
     """SIGTERM after step 4: exit 0 and a message; started again, as if it had not stopped."""
-    arguments = [*prepare(tmp_path, tiny_encoder), *HALF]
-    stopped = torchrun(arguments, stop_at=4)
-    assert stopped.returncode == 0, stopped.stderr
+    for name in ("whole", "stopped"):
+        (tmp_path / name).mkdir()
+    dropout = [*HALF, "--set", "train.dropout=0.1"]
+    in_two([*prepare(tmp_path / "whole", tiny_encoder), *dropout], tmp_path)
+    arguments = [*prepare(tmp_path / "stopped", tiny_encoder), *dropout]
     message = "train: stopped after step 1 of 3 of finetune and saved; run it again to go on\n"
-    assert stopped.stdout == message
-    assert not (tmp_path / "model/config.json").exists()
+    assert in_two(arguments, tmp_path, stop_at=4) == message
+    assert not (tmp_path / "stopped/model/config.json").exists()
     other = run(*arguments)  # with another number of processes the batches differ
     assert other.code == 2
     assert "has 2 processes, not 1" in other.err
-    again = torchrun(arguments)
-    assert again.returncode == 0, again.stderr
-    kept = [{k: v for k, v in line.items() if k not in CLOCK} for line in steps(tmp_path)]
-    assert kept == [{k: v for k, v in line.items() if k not in CLOCK} for line in steps(both[0])]
-    found = {n: d for n, d in digests(tmp_path / "model").items() if n.endswith((".pt", "tensors"))}
-    assert found.items() <= digests(both[0] / "model").items()
-    assert len(found) == 3
+    assert in_two(arguments, tmp_path).startswith("train: read 12 training")
+    logs = [
+        [{k: v for k, v in line.items() if k != "seconds"} for line in steps(tmp_path / name)]
+        for name in ("whole", "stopped")
+    ]
+    assert logs[0] == logs[1]
+    for name, tensor in weights(tmp_path / "whole").items():
+        assert torch.equal(weights(tmp_path / "stopped")[name], tensor), name
 
 
 def test_shards_train_as_one(tiny_encoder: str, tmp_path: Path) -> None:
@@ -103,10 +89,8 @@ def test_shards_train_as_one(tiny_encoder: str, tmp_path: Path) -> None:
     result = run(*prepare(tmp_path / "alone", tiny_encoder), *given)
     assert result.code == 0, result.err
     cut = [*prepare(tmp_path / "cut", tiny_encoder), *given, *HALF, "--set", "train.shard=true"]
-    stopped = torchrun(cut, stop_at=4)
-    assert stopped.returncode == 0, stopped.stderr
-    again = torchrun(cut)
-    assert again.returncode == 0, again.stderr
+    assert "stopped after step 1 of 3 of finetune" in in_two(cut, tmp_path, stop_at=4)
+    in_two(cut, tmp_path)
     for one, two in zip(steps(tmp_path / "alone"), steps(tmp_path / "cut"), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
         assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)

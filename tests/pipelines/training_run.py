@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -64,20 +66,13 @@ def beir(folder: Path) -> str:
     return str(folder)
 
 
-def torchrun(
-    arguments: list[str], processes: int = 2, timeout: float = 120, stop_at: int = 0
-) -> subprocess.CompletedProcess[str]:
-    """Run a command in so many processes; with `stop_at`, SIGTERM comes to all after that step.
-
-    Nothing that was started outlives the call.
-    """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("RANK", "WORLD_SIZE"))}
+def torchrun(arguments: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a command in two processes as torchrun starts them; nothing outlives the call."""
+    names = ("RANK", "WORLD_SIZE")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(names)}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    program += ["--nproc-per-node", str(processes), "-m", "pipelines", *arguments]
-    if stop_at:
-        program[-len(arguments) - 1] = "tests.pipelines.stopped_run"
-        environment["STOP_AT"] = str(stop_at)
+    program += ["--nproc-per-node", "2", "-m", "pipelines", *arguments]
     with subprocess.Popen(
         program,
         env=environment,
@@ -93,6 +88,65 @@ def torchrun(
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(program, process.returncode, out, err)
+
+
+def in_two(arguments: list[str], folder: Path, stop_at: int = 0, timeout: float = 60) -> str:
+    """Run a command in two processes that fork where all is imported; return what they print.
+
+    With `stop_at` the last process gets a SIGTERM after that step. Both must exit with 0.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipelines.training", "pipelines.commands.train"])
+    texts = [str(folder / f"printed-{rank}") for rank in range(2)]
+    children = [
+        context.Process(target=_run_rank, args=(arguments, rank, port, texts[rank], stop_at))
+        for rank in range(2)
+    ]
+    try:
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(timeout)
+        printed = "".join(Path(text).read_text() for text in texts)
+        assert [child.exitcode for child in children] == [0, 0], printed
+    finally:
+        for child in children:
+            if child.is_alive():
+                child.kill()
+                child.join()
+    return "".join(line for line in printed.splitlines(True) if line.startswith("train: "))
+
+
+def _run_rank(arguments: list[str], rank: int, port: int, text: str, stop_at: int) -> None:
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in names.items()}
+    if stop_at and rank == 1:
+        _stop_after(stop_at)
+    with open(text, "w", encoding="utf-8") as sys.stdout:
+        sys.stderr = sys.stdout
+        from pipelines.cli import main
+
+        sys.exit(main(arguments))
+
+
+def _stop_after(steps: int) -> None:
+    """Let the process send itself a SIGTERM after so many steps."""
+    from train.learner import Learner
+
+    learn, left = Learner.learn, [steps]
+
+    def counted(*given: Any) -> Any:
+        report = learn(*given)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return report
+
+    Learner.learn = counted  # type: ignore[method-assign]
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:
