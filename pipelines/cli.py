@@ -12,6 +12,7 @@ from pathlib import Path
 
 from curation.errors import ThreefoldError
 from pipelines.terminal import say
+from train.stopping import Stopped
 
 DEFAULT_CONFIG = str(Path(__file__).with_name("configs") / "demo.toml")
 
@@ -193,6 +194,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ThreefoldError as error:
         say(f"{parsed.command}: error: {error}", sys.stderr)
         return error.exit_status
+    except Stopped as stopped:
+        say(f"{parsed.command}: {stopped}; run it again to go on")
+        return 0
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -20,12 +20,12 @@ from curation.relevance import RelevanceConfig
 from curation.splits import SplitConfig
 from curation.synthesis.config import SynthesisConfig
 from mining.config import MiningConfig
+from train import watch
 from train.config import ModelConfig, TrainConfig
 
 C = TypeVar("C")
 
-MODES = ("dense", "sparse", "multi-vector", "dense+sparse", "all")
-"""How documents are retrieved (paper, section 4.1), in the order of tables."""
+MODES = watch.MODES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-_PRELOADED = ["pipelines.curate", "pipelines.synth", "pipelines.runner", "train.trainer"]
+_PRELOADED = ["pipelines.curate", "pipelines.synth", "pipelines.runner", "pipelines.training"]
 
 
 @dataclass(frozen=True)

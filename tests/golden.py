@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel, XLMRobertaConfig, XLMRobertaModel
 
-from train.config import LossConfig, ModelConfig
+from train.config import ModelConfig
+from train.loss_config import LossConfig
 from train.losses import m3_loss
 from train.model import M3Model
 from train.scoring import all_scores

@@ -30,7 +30,8 @@ class StepLoss:
     total: float
     parts: dict[str, float]
     counts: dict[str, int]
-    """queries, passages, masked (pairs that are no negatives), taught, untaught (queries)."""
+    """queries, passages, masked (pairs that are no negatives), taught, untaught (queries), and
+    weightless (texts without a sparse weight)."""
 
 
 def batch_losses(
@@ -56,7 +57,8 @@ def batch_losses(
         gradients = world.collect(gradients, boundaries)
     idle = map(torch.zeros_like, texts.texts(end, len(texts)).tensors())
     parts = zip(queries.tensors(), gradients, idle, strict=True)
-    return _summed(world, losses, plan, batch, config), [
+    weightless = _weightless(texts.texts(0, end)) if "sparse" in config.heads else 0
+    return _summed(world, losses, plan, batch, config, weightless), [
         torch.cat([_gradient(q).reshape(len(q), *g.shape[1:]), g, i.reshape(len(i), *g.shape[1:])])
         for q, g, i in parts
     ]
@@ -132,8 +134,19 @@ def _query_slices(queries: Ragged, passages: int, max_pairs: int) -> Iterator[sl
         yield slice(first, len(queries))
 
 
+def _weightless(texts: Ragged) -> int:
+    """Return how many texts have no sparse weight above 0."""
+    owners = torch.repeat_interleave(texts.weight_counts)
+    return len(texts) - len(torch.unique(owners[texts.weights > 0]))
+
+
 def _summed(
-    world: World, losses: list[Loss], plan: Columns, batch: TextBatch, config: LossConfig
+    world: World,
+    losses: list[Loss],
+    plan: Columns,
+    batch: TextBatch,
+    config: LossConfig,
+    weightless: int,
 ) -> StepLoss:
     """Return the sums over slices and processes; a process without queries has no parts."""
     parts: Counter[str] = Counter()
@@ -148,11 +161,14 @@ def _summed(
         sum(loss.masked for loss in losses),
         taught,
         untaught,
+        weightless,
     ]
     total = sum(float(loss.total.detach()) for loss in losses)
     found = world.sum([total, *(parts[name] for name in names), *own])
     counts = zip(
-        ("queries", "passages", "masked", "taught", "untaught"), found[-len(own) :], strict=True
+        ("queries", "passages", "masked", "taught", "untaught", "weightless"),
+        found[-len(own) :],
+        strict=True,
     )
     return StepLoss(
         found[0],

@@ -1,31 +1,19 @@
-"""Training rows out of Parquet shards, streamed: memory does not grow with the corpus."""
+"""The texts of a batch, and what of them answers which query."""
 
 from __future__ import annotations
 
-import bisect
-import itertools
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from curation import storage
 from curation.errors import InputError
 from curation.tokens import BUCKET_EDGES, bucket_name
-from train.batching import Batch, Shard
-from train.loss_config import TEACHERS
-
-_COLUMNS = ["id", "query", "positives", "negatives", "positive_ids", "negative_ids"]
-_SCORE_COLUMNS = [f"{side}_{kind}" for side in ("positive", "negative") for kind in TEACHERS]
-_KEPT_GROUPS = 8  # row groups held; a batch touches two or three
-_OPEN_FILES = 64  # a corpus has thousands of shards, a process 1,024 descriptors
+from train.streams import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +39,14 @@ class TextBatch:
     """The teacher's scores of these; empty for a row that has none."""
 
 
-def shards_of(directory: str, manifest: dict[str, Any]) -> list[Shard]:
-    """Return the shards that a manifest lists (`length=<bucket>/part-*.parquet`)."""
+def shards_of(directory: str, manifest: dict[str, Any], *, by_length: bool = True) -> list[Shard]:
+    """Return the shards that a manifest lists (`length=<bucket>/part-*.parquet`).
+
+    Without `by_length` they lie in no folders, as documents do: all are in the first bucket.
+    """
+    if not by_length:
+        parts = manifest["parts"]
+        return [Shard(storage.join(directory, part["name"]), 0, part["rows"]) for part in parts]
     buckets = {f"length={bucket_name(i)}": i for i in range(len(BUCKET_EDGES))}
     shards = []
     for part in manifest["parts"]:
@@ -61,73 +55,6 @@ def shards_of(directory: str, manifest: dict[str, Any]) -> list[Shard]:
             raise InputError(f"{directory}/{part['name']} is in no length bucket")
         shards.append(Shard(storage.join(directory, part["name"]), buckets[folder], part["rows"]))
     return shards
-
-
-@dataclass(slots=True)
-class RowReader:
-    """Reads rows of a bucket by index, keeping the row groups it used last."""
-
-    shards: Sequence[Shard]
-    _files: OrderedDict[str, pq.ParquetFile] = field(default_factory=OrderedDict)
-    _groups: OrderedDict[tuple[str, int], pa.Table] = field(default_factory=OrderedDict)
-
-    def read(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return the rows of a batch in order of their index."""
-        own = [shard for shard in self.shards if shard.bucket == batch.bucket]
-        starts = list(itertools.accumulate((shard.rows for shard in own), initial=0))
-        rows = []
-        for index in batch.rows.tolist():
-            number = bisect.bisect_right(starts, index) - 1
-            rows.append(self._row(own[number].path, index - starts[number]))
-        return rows
-
-    def close(self) -> None:
-        """Close the shards that are open."""
-        while self._files:
-            self._files.popitem()[1].close(force=True)
-
-    def _row(self, path: str, index: int) -> dict[str, Any]:
-        file = self._file(path)
-        group = 0
-        while index >= file.metadata.row_group(group).num_rows:
-            index -= file.metadata.row_group(group).num_rows
-            group += 1
-        row: dict[str, Any] = self._group(path, file, group).slice(index, 1).to_pylist()[0]
-        return row
-
-    def _file(self, path: str) -> pq.ParquetFile:
-        if path not in self._files:
-            self._files[path] = _opened(path)
-        self._files.move_to_end(path)
-        while len(self._files) > _OPEN_FILES:
-            self._files.popitem(last=False)[1].close(force=True)
-        return self._files[path]
-
-    def _group(self, path: str, file: pq.ParquetFile, group: int) -> pa.Table:
-        key = (path, group)
-        if key not in self._groups:
-            try:
-                self._groups[key] = file.read_row_group(group, columns=_COLUMNS + _SCORE_COLUMNS)
-            except (OSError, pa.ArrowException) as error:
-                raise _damaged(path, error) from error
-        self._groups.move_to_end(key)
-        while len(self._groups) > _KEPT_GROUPS:
-            self._groups.popitem(last=False)
-        return self._groups[key]
-
-
-def _opened(path: str) -> pq.ParquetFile:
-    try:
-        with ExitStack() as stack:
-            file = pq.ParquetFile(stack.enter_context(storage.open_read(path)))
-            stack.pop_all()
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
-    return file
-
-
-def _damaged(path: str, error: Exception) -> InputError:
-    return InputError(f"{path} is missing or damaged ({error}); run: make mine-negatives")
 
 
 def text_key(text: str) -> int:
@@ -146,9 +73,10 @@ def collate(
     `teacher` names the columns of scores to learn from (`TEACHERS`); empty: none.
     """
     passages = _Passages()
+    salt = int(generator.integers(1 << 62))  # a row's draw depends on no other row of the batch
     targets, places, scores = [], [], []
     for row in rows:
-        drawn = int(generator.integers(len(row["positives"])))
+        drawn = text_key(f"{salt} {row['id']}") % len(row["positives"])
         own = passages.add(row, "positive", slice(drawn, drawn + 1))
         others = passages.add(row, "negative", slice(negatives))
         targets.append(own[0])

@@ -49,7 +49,7 @@ class M3Model(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Embeddings:
         """Return the embeddings of (N, L) token ids; heads are computed in fp32."""
-        hidden, pooled = self._encode(input_ids, attention_mask)
+        hidden, pooled = self.states(input_ids, attention_mask)
         mask = attention_mask.bool()
         inner = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
         special = (input_ids[..., None] == self.get_buffer("unweighted")).any(-1)
@@ -64,7 +64,7 @@ class M3Model(nn.Module):
             mask=inner,
         )
 
-    def _encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def states(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the states (N, L, d) of the texts' own tokens and what the dense head pools."""
         if self.config.mcls_tokens and not self.training:
             cls, pad = self.tokenizer.cls_token_id, self.tokenizer.pad_token_id

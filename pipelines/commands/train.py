@@ -3,120 +3,119 @@
 from __future__ import annotations
 
 import argparse
-import time
+import os
 from typing import Any
 
 from curation import manifest, storage
+from curation.errors import ConfigError
 from pipelines.commands.common import read_config, refuse_beam_options
 from pipelines.config import RunConfig, to_dict
 from pipelines.encoders import describe_encoder, encoder_folder
 from pipelines.stage import Stage
-from pipelines.terminal import Progress, say
+from pipelines.terminal import say
+from train.stopping import Stopped
 
 OUTPUTS = ("model",)
+FILTERED = ("consistent-pairs",)
+
+
+_NO_RESULT = ("save_steps", "spike_factor", "tensorboard")
+"""Keys of [train] that change nothing in the model: a run goes on when they change."""
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run the command, as one of the processes that torchrun started or alone."""
     config = read_config(arguments)
     if config is None:
         return 0
     refuse_beam_options(arguments)
-    rows = manifest.read(storage.join(config.out, "training"), "make mine-negatives")
+    inputs = input_manifests(config)
     if arguments.dry_run:
-        say(describe(config, rows))
+        say(describe(config, inputs))
         return 0
-    run(config, rows)
+    try:
+        run(config, inputs)
+    except Stopped:  # all processes end like this: the first one tells
+        if os.environ.get("RANK", "0") == "0":
+            raise
     return 0
 
 
-def describe(config: RunConfig, rows: dict[str, Any]) -> str:
-    """Return what would be trained on and how long."""
-    from train.data import shards_of
-    from train.trainer import plan_phases
+def input_manifests(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """Return the manifests of the folders that the stages read, by folder."""
+    from train.plan import sources_of
 
-    shards = shards_of(storage.join(config.out, "training"), rows)
-    lines = [f"would train on {rows['rows']:,} rows in {len(shards)} shards"]
-    for phase in plan_phases(shards, config.train):
-        what = "heads only" if phase.heads_only else "encoder and heads"
-        lines.append(f"  phase {phase.name}: {len(phase.batches):,} steps, {what}")
+    made_by = {"training": "make mine-negatives"} | dict.fromkeys(FILTERED, "make filter-pairs")
+    folders = (folder_of(config, name) for name in sources_of(config.train))
+    return {
+        folder: manifest.read(storage.join(config.out, folder), made_by.get(folder, "make curate"))
+        for folder in folders
+    }
+
+
+def folder_of(config: RunConfig, data: str) -> str:
+    """Return the folder of what a stage reads: pairs are the consistent ones where filtered."""
+    return FILTERED[0] if data == "pairs" and config.relevance.enabled else data
+
+
+def phases_of(
+    config: RunConfig, inputs: dict[str, dict[str, Any]], processes: int = 1
+) -> list[Any]:
+    """Return the stages with their batches."""
+    from train.data import shards_of
+    from train.plan import plan_phases, sources_of
+
+    data = {}
+    for name in sources_of(config.train):
+        folder = folder_of(config, name)
+        path = storage.join(config.out, folder)
+        data[name] = shards_of(path, inputs[folder], by_length=name != "documents")
+    return plan_phases(data, config.train, processes)
+
+
+def describe(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> str:
+    """Return what would be trained on and how long."""
+    lines = [f"would train on {_listed(inputs)}"]
+    for phase in phases_of(config, inputs):
+        steps = f"{phase.steps:,} steps" if phase.is_sized else "batches sized for the device"
+        lines.append(f"  {phase.name}: {steps} on {phase.stage.data}, {' and '.join(phase.parts)}")
+        lines += [f"    {note}" for note in phase.layout.notes]
     return "\n".join([*lines, f"and write {config.out}/model"])
 
 
-def stage_for(config: RunConfig, rows: dict[str, Any]) -> Stage:
+def _listed(inputs: dict[str, dict[str, Any]]) -> str:
+    return ", ".join(f"{found['rows']:,} {folder}" for folder, found in inputs.items())
+
+
+def stage_for(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> Stage:
     """Return the stage with all that the result depends on."""
+    if storage.is_url(config.out):
+        raise ConfigError(f"out = {config.out!r}: training writes to a local folder")
     folder = encoder_folder(config.model.encoder)
+    train = {k: v for k, v in to_dict(config.train).items() if k not in _NO_RESULT}
     return Stage(
         name="train",
         out=config.out,
         outputs=OUTPUTS,
-        config={"train": to_dict(config.train), "model": to_dict(config.model)},
-        inputs=[manifest.content_digest(rows), describe_encoder(folder)],
+        config={"train": train, "model": to_dict(config.model)},
+        inputs=[*map(manifest.content_digest, inputs.values()), describe_encoder(folder)],
     )
 
 
-def run(config: RunConfig, rows: dict[str, Any]) -> None:
+def run(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> None:
     """Train, unless the checkpoint is up to date."""
-    stage = stage_for(config, rows)
-    if stage.is_up_to_date():
-        return
-    from mining.encode import best_device
-    from train.checkpoint import load
-    from train.data import shards_of
-    from train.trainer import Trainer
+    from pipelines import training
+    from train import launch
 
-    stage.begin()
-    model = load(encoder_folder(config.model.encoder), config.model, config.train.seed)
-    meter = Meter()
-    with Progress("train", "tokens") as progress:
-        trainer = Trainer(
-            model=model.to(best_device()),
-            config=config.train,
-            shards=shards_of(storage.join(config.out, "training"), rows),
-            work=stage.workspace.path("state"),
-            log_path=storage.join(config.out, "reports/train.jsonl"),
-            on_step=lambda report: meter.show(report, progress),
-        )
-        trainer.run()
-    publish(stage, model)
-    stage.finish(
-        f"{rows['rows']:,} training rows ({meter.tokens:,} tokens in {meter.steps} steps)",
-        "model",
-    )
-
-
-class Meter:
-    """Adds up steps for the progress line."""
-
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.steps = 0
-        self.started = time.monotonic()
-
-    def show(self, report: Any, progress: Progress) -> None:
-        """Take a step's report to the progress line."""
-        self.tokens += report.tokens
-        self.steps += 1
-        heads = " ".join(f"{name} {value:.3f}" for name, value in report.parts.items())
-        remark = f"{report.phase} {report.step}/{report.steps} loss {report.loss:.4f} ({heads})"
-        progress.update(report.share, self.tokens, remark)
-
-
-def publish(stage: Stage, model: Any) -> None:
-    """Write the checkpoint, then its manifest."""
-    from train.checkpoint import save
-
-    directory = stage.directory("model")
-    save(model, directory)
-    parts = []
-    folders = [directory, *storage.list_folders(directory)]
-    for path in [path for folder in folders for path in storage.list_files(folder)]:
-        parts.append(
-            {
-                "name": path.removeprefix(f"{directory}/"),
-                "rows": 0,
-                "bytes": storage.size_of(path),
-                "sha256": storage.sha256_of(path),
-            }
-        )
-    manifest.publish(directory, stage.description("model"), parts)
+    stage = stage_for(config, inputs)
+    with launch.processes() as device:
+        is_first = launch.rank() == 0
+        if launch.first_says(is_first and stage.is_up_to_date()):
+            return
+        if is_first:
+            stage.begin()
+        phases = phases_of(config, inputs, launch.world_size())
+        model, meter = training.train(config, phases, stage, device)
+        if is_first:
+            training.publish(config, inputs, stage, model)
+            stage.finish(f"{_listed(inputs)} ({meter})", "model")

@@ -127,14 +127,14 @@ def card(
 
 def header(manifests: Mapping[str, Mapping[str, Any]], report: Mapping[str, Any]) -> str:
     """Return the YAML header, strings quoted as in JSON: `no` is a language, not a falsehood."""
-    spoken = {_tag(row["language"]) for row in report["languages"] if row["pairs"]}
+    spoken = {tag(row["language"]) for row in report["languages"] if row["pairs"]}
     known = sorted(spoken - {"", "und"})
-    lines = ["license: other", *_list("language", known)]
+    lines = ["license: other", *yaml_list("language", known)]
     if len(known) > 1:
-        lines += _list("multilinguality", ["multilingual"])
-    lines += _list("task_categories", ["sentence-similarity", "text-retrieval"])
-    lines += _list("size_categories", [_size_category(report["totals"]["pairs"])])
-    lines += _list("tags", ["threefold"])
+        lines += yaml_list("multilinguality", ["multilingual"])
+    lines += yaml_list("task_categories", ["sentence-similarity", "text-retrieval"])
+    lines += yaml_list("size_categories", [_size_category(report["totals"]["pairs"])])
+    lines += yaml_list("tags", ["threefold"])
     return "\n".join([*lines, "configs:", *_configs(manifests)]) + "\n"
 
 
@@ -156,11 +156,12 @@ def _config(name: str, pattern: str, *, is_default: bool = False) -> list[str]:
     return [*lines, "  default: true"] if is_default else lines
 
 
-def _list(key: str, values: list[str]) -> list[str]:
+def yaml_list(key: str, values: list[str]) -> list[str]:
+    """Return the lines of a list in a YAML header; none where it is empty."""
     return [f"{key}:", *(f"- {json.dumps(value)}" for value in values)] if values else []
 
 
-def _tag(language: str) -> str:
+def tag(language: str) -> str:
     """Return a language as a tag of the hub: `pt_BR` is pt-BR there, `sr@latin` sr."""
     return language.partition("@")[0].replace("_", "-")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table: the first column to the left, the others to the right; "" without rows."""
     if not rows:
         return ""
-    lines = [columns, ("---", *("---:" for _ in columns[1:])), *rows]
+    lines = [columns, ["---", *("---:" for _ in columns[1:])], *rows]
     return "\n".join("| " + " | ".join(map(plain, line)) + " |" for line in lines)
 
 

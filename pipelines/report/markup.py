@@ -98,14 +98,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str | int]], measured: 
     )
 
 
-def document(title: str, body: str) -> str:
-    """Return a whole page: no script, no request to anywhere."""
+def document(title: str, body: str, style: str = "") -> str:
+    """Return a whole page: no script, no request to anywhere; `style` adds to the reports' own."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n"
         f"<body><main>{body}</main></body></html>\n"
     )
 

@@ -192,7 +192,6 @@ part_mb = 0.02
 
 [train]
 epochs = 1.0
-head_warmup_epochs = 0.2
 max_steps = 4
 memory = "plain"
 batch_sizes = [8, 4, 4, 4, 4, 4, 4, 4, 4]
@@ -200,6 +199,14 @@ batch_tokens = 2048
 negatives = 2
 dropout = 0.0
 save_steps = 1
+
+[[train.stages]]
+kind = "warmup"
+epochs = 0.2
+max_steps = 0
+
+[[train.stages]]
+kind = "finetune"
 
 [[evaluation.sets]]
 kind = "questions"

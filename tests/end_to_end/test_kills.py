@@ -25,8 +25,9 @@ KILLS = [
     ("synth", CURATED, "questions/length=0-500/part-00000.parquet", False, ("questions",)),
     ("mine-negatives", ("pairs", "questions"), "vectors/queries.npy", True, ("training",)),
     ("mine-negatives", ("pairs", "questions"), "length=0-500/part-00000", False, ("training",)),
-    ("train", ("training",), "state-1-2/optimizer.pt", False, ("model",)),
+    ("train", ("training",), "state/state-1-2", False, ("model",)),
     ("train", ("training",), "state/position.json", True, ("model",)),
+    ("train", ("training",), "model/manifest.json", False, ("model",)),
 ]
 
 

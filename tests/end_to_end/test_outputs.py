@@ -223,8 +223,8 @@ def test_the_training_log_has_a_line_per_step(finished: Run) -> None:
     """Heads warm up first, then all trains; every loss is a number."""
     lines = (finished.out / "reports/train.jsonl").read_text().splitlines()
     steps = [json.loads(line) for line in lines]
-    assert [step["phase"] for step in steps][-4:] == ["unified"] * 4
-    assert {step["phase"] for step in steps[:-4]} == {"heads"}
+    assert [step["phase"] for step in steps][-4:] == ["finetune"] * 4
+    assert {step["phase"] for step in steps[:-4]} == {"warmup"}
     assert all(step["loss"] > 0 and step["gradient_norm"] > 0 for step in steps)
 
 

@@ -175,9 +175,9 @@ def test_a_deleted_output_is_made_again(finished: Run, out_with: OutWith, folder
         (
             "train",
             [
-                "would train on 59 rows in 4 shards",
-                "  phase heads: 2 steps, heads only",
-                "  phase unified: 4 steps, encoder and heads",
+                "would train on 59 training",
+                "  warmup: 2 steps on training, heads",
+                "  finetune: 4 steps on training, encoder and heads",
                 "and write {out}/model",
             ],
         ),

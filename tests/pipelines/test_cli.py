@@ -80,7 +80,7 @@ def test_both_entry_points_reach_the_same_commands(entry: str) -> None:
         result = python("-m", "pipelines", "options")
     assert result.returncode == 0, result.stderr
     assert "[train.loss]" in result.stdout
-    assert "head_warmup_epochs = 0.0" in result.stdout
+    assert "sampling_temperature = 1.0" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -236,13 +236,21 @@ def test_options_lists_every_key_with_a_text() -> None:
 @pytest.mark.parametrize(
     ("section", "shown", "line"),
     [
-        ("train", ["[train]", "[train.loss]"], "batch_tokens = 16384"),
+        (
+            "train",
+            ["[train]", "[train.stages]", "[train.batching]", "[train.loss]"],
+            "batch_tokens = 16384",
+        ),
         ("train.loss", ["[train.loss]"], 'heads = ["dense", "sparse", "multi_vector"]'),
         ("runner", ["[runner]"], "workers = 1"),
         ("evaluation", ["[evaluation]", "[evaluation.sets]"], "kind = … (required)"),
         ("curation.sources", ["[curation.sources]"], "language = unset"),
         ("model", ["[model]"], 'pooling = "cls"'),
-        ("train", ["[train]", "[train.loss]"], 'memory = "cache"'),
+        (
+            "train",
+            ["[train]", "[train.stages]", "[train.batching]", "[train.loss]"],
+            'memory = "cache"',
+        ),
     ],
 )
 def test_options_of_a_section(section: str, shown: list[str], line: str) -> None:

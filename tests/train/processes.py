@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import traceback
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,24 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import transformers.models.xlm_roberta.modeling_xlm_roberta  # noqa: F401 - once, not per process
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from tests.train.steps import gradients_of, set_dropout
+from train.batch_loss import StepLoss
 from train.checkpoint import load
 from train.config import ModelConfig
 from train.model import M3Model
+from train.sharding import shard
 from train.step import backward, tokenize_batch
 
 CONFIG = ModelConfig(max_query_tokens=64, max_passage_tokens=256)
+
+
+def run_step(case: dict[str, Any], model: M3Model, rank: int) -> StepLoss:
+    """Take the gradients of a process's own batch."""
+    batch = case["batches"][rank]
+    tokens = tokenize_batch(model, batch)
+    return backward(model, batch, tokens, case["loss"], case["executions"][rank])
 
 
 def run_rank(folder: Path, rank: int) -> None:
@@ -42,23 +50,14 @@ def run_rank(folder: Path, rank: int) -> None:
             model.get_parameter(name).requires_grad_(False)
         set_dropout(model, case.get("dropout", 0.0))
         if case.get("sharded"):
-            _shard(model, job["world"])
+            shard(model)
         model.train()
         torch.manual_seed(rank)
         for _ in range(case.get("steps", 1)):
-            batch = case["batches"][rank]
-            tokens = tokenize_batch(model, batch)
-            loss = backward(model, batch, tokens, case["loss"], case["executions"][rank])
+            loss = job["step"](case, model, rank)
         found.append((loss, {n: _whole(g) for n, g in gradients_of(model).items()}))
     torch.save(found, folder / f"found-{rank}.pt")
     dist.destroy_process_group()
-
-
-def _shard(model: M3Model, world: int) -> None:
-    mesh = init_device_mesh("cpu", (world,))
-    for layer in model.encoder.encoder.layer:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
 
 
 def _whole(gradient: torch.Tensor | None) -> torch.Tensor | None:
@@ -66,10 +65,16 @@ def _whole(gradient: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def run_processes(
-    folder: Path, encoder: str, world: int, cases: list[dict[str, Any]], timeout: float = 60
+    folder: Path,
+    encoder: str,
+    world: int,
+    cases: list[dict[str, Any]],
+    timeout: float = 60,
+    step: Callable[[dict[str, Any], M3Model, int], Any] = run_step,
 ) -> list[list[Any]]:
     """Return for each process the (loss, gradients) of each case; children never outlive this."""
-    torch.save({"encoder": encoder, "world": world, "cases": cases}, folder / "job.pt")
+    job = {"encoder": encoder, "world": world, "cases": cases, "step": step}
+    torch.save(job, folder / "job.pt")
     context = multiprocessing.get_context("forkserver")  # torch is imported once, not per process
     context.set_forkserver_preload(["tests.train.processes"])
     children = [context.Process(target=_run, args=(folder, rank)) for rank in range(world)]

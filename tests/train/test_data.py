@@ -15,24 +15,16 @@ from hypothesis import strategies as st
 
 from curation.errors import InputError
 from tests.builders import training_rows, write_training_shards
-from train import data
-from train.batching import Batch, Shard
-from train.data import RowReader, collate, prefetched, shards_of, text_key
+from train.batching import Batch
+from train.data import collate, prefetched, shards_of, text_key
 from train.negatives import Share, columns, false_negatives
-
-ROWS = training_rows(20)
+from train.rows import RowReader
+from train.stage_config import BatchingConfig
+from train.streams import Shard, layout_of
 
 
 def row(query: str, positives: list[str], negatives: list[str] | None = None) -> dict[str, Any]:
     return {"id": query, "query": query, "positives": positives, "negatives": negatives or []}
-
-
-def write(folder: Path, sizes: list[int]) -> list[Shard]:
-    return shards_of(str(folder), write_training_shards(folder, ROWS, sizes))
-
-
-def batch(*rows: int) -> Batch:
-    return Batch(0, np.array(rows, np.int64))
 
 
 def test_shards_of_reads_the_bucket_from_the_folder() -> None:
@@ -52,58 +44,6 @@ def test_shards_of_refuses_a_part_outside_the_buckets(name: str) -> None:
     """It would be trained on with no batch size of its own."""
     with pytest.raises(InputError, match=f"out/{name} is in no length bucket"):
         shards_of("out", {"parts": [{"name": name, "rows": 1}]})
-
-
-@pytest.mark.parametrize("sizes", [[20], [7, 13], [1, 0, 18, 1]], ids=str)
-def test_reader_finds_rows_across_shards_and_row_groups(tmp_path: Path, sizes: list[int]) -> None:
-    """Index i is row i of the shards laid end to end, however they are cut."""
-    with closing(RowReader(write(tmp_path, sizes))) as reader:
-        for rows in ([0, 1, 19], [2, 3, 4, 6, 7, 8], list(range(20))):
-            found = reader.read(batch(*rows))
-            assert [r["id"] for r in found] == [ROWS[i].id for i in rows]
-            assert [r["query"] for r in found] == [ROWS[i].query for i in rows]
-            assert [r["positives"] for r in found] == [ROWS[i].positives for i in rows]
-            assert [r["negatives"] for r in found] == [ROWS[i].negatives for i in rows]
-
-
-def test_reader_takes_rows_of_the_batchs_bucket(tmp_path: Path) -> None:
-    """Shards of other buckets do not shift the index."""
-    parts = write_training_shards(tmp_path, ROWS[:5], [5], "0-500")["parts"]
-    parts += write_training_shards(tmp_path, ROWS[5:], [15], "500-1000")["parts"]
-    with closing(RowReader(shards_of(str(tmp_path), {"parts": parts}))) as reader:
-        found = reader.read(Batch(1, np.array([0, 14])))
-    assert [r["id"] for r in found] == [ROWS[5].id, ROWS[19].id]
-
-
-def test_reader_holds_few_row_groups_and_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Thousands of shards would use up memory and descriptors; the oldest are closed."""
-    monkeypatch.setattr(data, "_KEPT_GROUPS", 3)
-    monkeypatch.setattr(data, "_OPEN_FILES", 2)
-    with closing(RowReader(write(tmp_path, [4, 4, 4, 4, 4]))) as reader:
-        for _ in range(2):
-            assert [r["id"] for r in reader.read(batch(*range(20)))] == [r.id for r in ROWS]
-            assert len(reader._files) == 2
-            assert len(reader._groups) == 3
-    assert not reader._files
-
-
-@pytest.mark.parametrize("cut", ["gone", "empty", "footer", "middle"])
-def test_damaged_shard_is_named_with_the_way_out(tmp_path: Path, cut: str) -> None:
-    """Missing, empty, cut or overwritten files raise `InputError`."""
-    shards = write(tmp_path, [20])
-    path = Path(shards[0].path)
-    whole = path.read_bytes()
-    if cut == "gone":
-        path.unlink()
-    else:
-        middle = whole[:4] + b"\xff" * 600 + whole[604:]
-        path.write_bytes({"empty": b"", "footer": whole[:-9], "middle": middle}[cut])
-    with closing(RowReader(shards)) as reader, pytest.raises(InputError) as caught:
-        reader.read(batch(0))
-    assert str(caught.value).startswith(f"{path} is missing or damaged (")
-    assert str(caught.value).endswith("; run: make mine-negatives")
 
 
 def test_collate_lists_each_text_once() -> None:
@@ -127,11 +67,14 @@ def test_collate_takes_the_first_negatives(negatives: int, expected: str) -> Non
 
 def test_collate_draws_one_of_the_positives() -> None:
     """Equal generators draw alike, and every positive is drawn by and by."""
-    rows = [row("a", ["P", "Q", "R"])] * 3
+    rows = [row(name, ["P", "Q", "R"]) for name in "abc"]
     drawn = [collate(rows, 0, np.random.default_rng(seed)) for seed in range(20)]
     again = [collate(rows, 0, np.random.default_rng(seed)) for seed in range(20)]
     assert [b.passages for b in drawn] == [b.passages for b in again]
     assert {b.passages[b.targets[0]] for b in drawn} == {"P", "Q", "R"}
+    for seed in range(20):  # as the batch has no part in it, processes draw as one would
+        single = collate(rows[1:2], 0, np.random.default_rng(seed))
+        assert single.passages[0] == drawn[seed].passages[drawn[seed].targets[1]]
 
 
 def test_rows_of_one_query_know_each_others_positives() -> None:
@@ -194,8 +137,9 @@ def test_reader_brings_ids_and_scores(tmp_path: Path) -> None:
         one.positive_ids, one.negative_ids = [f"p{number}"], ["n", "m"]
         one.positive_scores, one.negative_scores = [0.5], [0.25, 0.125]
     shards = shards_of(str(tmp_path), write_training_shards(tmp_path, rows, [3]))
-    with closing(RowReader(shards)) as reader:
-        found = collate(reader.read(batch(0, 1, 2)), 2, np.random.default_rng(0), "scores")
+    with closing(RowReader(layout_of(shards, BatchingConfig()), "training", 0)) as reader:
+        read = reader.read(Batch(0, 0, 0, np.arange(3)))
+    found = collate(read, 2, np.random.default_rng(0), "scores")
     assert found.teacher_scores == [[0.5, 0.25, 0.125]] * 3
     assert any(len(documents) == 3 for documents in found.passage_documents)
 

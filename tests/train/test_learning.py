@@ -10,10 +10,13 @@ from tests.builders import short_rows, write_training_shards
 from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
+from train.log import Line
 from train.loss_config import LossConfig
 from train.model import M3Model
+from train.phase_run import Hooks
+from train.plan import plan_phases
 from train.scoring import all_scores
-from train.trainer import StepReport, Trainer
+from train.trainer import Trainer
 
 torch.set_num_threads(1)
 
@@ -42,11 +45,12 @@ def test_training_lowers_every_loss_and_raises_retrieval(tiny_encoder: str, tmp_
             scores = all_scores(model.eval()(*queries), model(*texts))
         return [int((s.argmax(1) == torch.arange(32)).sum()) for s in scores]
 
-    reports: list[StepReport] = []
+    reports: list[Line] = []
     model = load(tiny_encoder, MODEL)
     before = hits(model)
     state, log = str(tmp_path / "state"), str(tmp_path / "reports" / "train.jsonl")
-    Trainer(model, config, shards, state, log, reports.append).run()
+    phases = plan_phases({"training": shards}, config)
+    Trainer(model, config, phases, state, log, Hooks(on_line=reports.append)).run()
     assert len(reports) == 40
     for name, first in reports[0].parts.items():
         assert reports[-1].parts[name] < 0.5 * first, name

@@ -178,7 +178,21 @@ def test_loss_is_the_objective_of_all_scores(model: M3Model) -> None:
         "masked": 1,
         "taught": 0,
         "untaught": 0,
+        "weightless": 0,
     }
+
+
+def test_texts_without_a_sparse_weight_are_counted(model: M3Model) -> None:
+    """A bias far below 0 kills the head; one token's weight brings its texts back."""
+    batch = questions()
+    texts = len(batch.queries) + len(batch.passages)
+    with torch.no_grad():
+        model.sparse_linear.bias.fill_(-1e3)
+    found, _ = run_step(model, batch, Execution(budget=300))
+    assert found.counts["weightless"] == texts
+    with torch.no_grad():
+        model.sparse_linear.bias.fill_(0.2)
+    assert run_step(model, batch, PLAIN)[0].counts["weightless"] == 0
 
 
 def test_rows_without_teacher_scores_are_counted(model: M3Model) -> None:

@@ -15,75 +15,24 @@ import torch
 
 from curation.errors import InputError, TrainingError
 from tests.builders import short_rows, write_training_shards
-from train.batching import Shard
+from tests.train.runs import CONFIG, MODEL, Killed, kill_after, log_of, logged, train
 from train.checkpoint import load
-from train.config import ModelConfig, TrainConfig
 from train.data import shards_of
 from train.loss_config import LossConfig
 from train.model import M3Model, weights_digest
-from train.trainer import StepReport, Trainer, plan_phases
+from train.phase_run import Hooks
+from train.plan import plan_phases
+from train.stage_config import StageConfig
+from train.streams import Shard
+from train.trainer import Trainer
 
 torch.set_num_threads(1)
-
-MODEL = ModelConfig(max_query_tokens=64, max_passage_tokens=64, pooling="mean")
-CONFIG = TrainConfig(  # 12 rows in batches of 4: 3 steps of the heads, then 6 of all
-    epochs=2,
-    head_warmup_epochs=1,
-    batch_sizes=(4,) * 9,
-    batch_tokens=200,
-    negatives=1,
-    learning_rate=1e-3,
-    head_learning_rate=1e-2,
-    dropout=0.1,
-    save_steps=2,
-    precision="fp32",
-)
-
-
-class Stopped(Exception):  # noqa: N818 - stands for a signal
-    """The process is killed."""
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Shard]:
     folder = tmp_path_factory.mktemp("training")
     return shards_of(str(folder), write_training_shards(folder, short_rows(12), [7, 5]))
-
-
-def train(
-    encoder: str,
-    shards: list[Shard],
-    folder: Path,
-    config: TrainConfig = CONFIG,
-    on_step: Callable[[StepReport], None] = lambda _: None,
-    change: Callable[[M3Model], object] = lambda _: None,
-) -> M3Model:
-    """Run a trainer on a fresh model; the state stays in `folder`."""
-    model = load(encoder, MODEL, config.seed)
-    change(model)
-    Trainer(model, config, shards, str(folder / "state"), log_of(folder), on_step).run()
-    return model
-
-
-def log_of(folder: Path) -> str:
-    return str(folder / "reports" / "train.jsonl")
-
-
-def logged(folder: Path) -> list[dict[str, Any]]:
-    """Return the log without the only field that depends on the clock."""
-    lines = [json.loads(line) for line in Path(log_of(folder)).read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-def stop_after(steps: int) -> Callable[[StepReport], None]:
-    seen: list[StepReport] = []
-
-    def on_step(report: StepReport) -> None:
-        seen.append(report)
-        if len(seen) == steps:
-            raise Stopped
-
-    return on_step
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +54,8 @@ def test_stopped_run_ends_as_if_never_stopped(
 ) -> None:
     """Killed before, at and after saves and phases: weights bit-equal, each step logged once."""
     for steps in stops:
-        with pytest.raises(Stopped):
-            train(tiny_encoder, shards, tmp_path, on_step=stop_after(steps))
+        with pytest.raises(Killed):
+            train(tiny_encoder, shards, tmp_path, on_step=kill_after(steps))
     model = train(tiny_encoder, shards, tmp_path, change=lambda m: torch.manual_seed(99))
     assert weights_digest(model) == whole[0]
     assert logged(tmp_path) == whole[1]
@@ -127,7 +76,7 @@ def test_finished_run_trains_no_more(
     """Started again it only loads its last state; one state is kept."""
     train(tiny_encoder, shards, tmp_path)
     assert sorted(os.listdir(tmp_path / "state")) == ["position.json", "state-2-0"]
-    again = train(tiny_encoder, shards, tmp_path, on_step=stop_after(1))
+    again = train(tiny_encoder, shards, tmp_path, on_step=kill_after(1))
     assert weights_digest(again) == whole[0]
     assert logged(tmp_path) == whole[1]
 
@@ -146,8 +95,8 @@ def test_log_tells_phase_rate_and_losses(whole: tuple[str, list[dict[str, Any]]]
     """Every step has its place, its total and parts, the tokens, and the rate in force."""
     lines = whole[1]
     assert [(line["phase"], line["step"], line["steps"]) for line in lines] == [
-        *(("heads", n, 3) for n in (1, 2, 3)),
-        *(("unified", n, 6) for n in range(1, 7)),
+        *(("warmup", n, 3) for n in (1, 2, 3)),
+        *(("finetune", n, 6) for n in range(1, 7)),
     ]
     rates = [1e-2, 1e-2 * 2 / 3, 1e-2 / 3, *(1e-3 * f for f in (0.5, 1, 0.8, 0.6, 0.4, 0.2))]
     assert [line["learning_rate"] for line in lines] == pytest.approx(rates)
@@ -173,12 +122,13 @@ def digest(tiny_encoder: str, shards: list[Shard], tmp_path_factory: pytest.Temp
 CHANGES: dict[str, dict[str, Any]] = {
     "epochs": {"epochs": 0.4},
     "max_steps": {"max_steps": 1},
-    "head_warmup_epochs": {"head_warmup_epochs": 0.4},
+    "stages": {"stages": (StageConfig(kind="finetune"),)},
     "batch_sizes": {"batch_sizes": (3, *(4,) * 8)},
     "negatives": {"negatives": 2},
     "learning_rate": {"learning_rate": 2e-3},
     "head_learning_rate": {"head_learning_rate": 2e-2},
     "warmup_share": {"warmup_share": 0.5},
+    "schedule": {"schedule": "constant"},
     "weight_decay": {"weight_decay": 0.5},
     "max_gradient_norm": {"max_gradient_norm": 1e-3},
     "precision": {"precision": "bf16"},
@@ -197,13 +147,17 @@ CHANGES: dict[str, dict[str, Any]] = {
     "matryoshka": {"loss": LossConfig(matryoshka=(32, 8))},
     "matryoshka_weights": {"loss": LossConfig(matryoshka=(32, 8), matryoshka_weights=(1.0, 9.0))},
 }
-SAME = {"dropout of the config", "save_steps"}  # the tiny encoder's config says 0.1 as CONFIG does
+SAME = {
+    "dropout of the config",
+    "save_steps",
+    "spike_factor",
+}  # the tiny encoder's config says 0.1 as CONFIG does
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
-    [*CHANGES.items(), ("save_steps", {"save_steps": 1})],
-    ids=[*CHANGES, "save_steps"],
+    [*CHANGES.items(), ("save_steps", {"save_steps": 1}), ("spike_factor", {"spike_factor": 9.0})],
+    ids=[*CHANGES, "save_steps", "spike_factor"],
 )
 def test_every_option_has_its_effect(
     tiny_encoder: str,
@@ -234,7 +188,7 @@ def test_memory_options_do_not_change_the_loss(
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-def test_heads_phase_leaves_the_encoder_alone(
+def test_warmup_leaves_the_encoder_alone(
     tiny_encoder: str, shards: list[Shard], tmp_path: Path
 ) -> None:
     """Both heads move, no weight of the encoder does, and dropout is off."""
@@ -259,7 +213,7 @@ def test_heads_phase_leaves_the_encoder_alone(
 def test_frozen_parts_do_not_move(
     tiny_encoder: str, shards: list[Shard], tmp_path: Path, part: str, prefix: str
 ) -> None:
-    """Exactly the named part keeps its weights, also after the heads' phase."""
+    """Exactly the named part keeps its weights, also after the warm-up."""
     fresh = load(tiny_encoder, MODEL)
     model = train(tiny_encoder, shards, tmp_path, replace(CONFIG, freeze=(part,)))
     for (name, a), b in zip(
@@ -293,15 +247,21 @@ def test_not_a_number_stops_the_run(
     model = load(tiny_encoder, MODEL)
     change(model)
     before = weights_digest(model)
+    phases = plan_phases({"training": shards}, CONFIG)
     trainer = Trainer(
-        model, CONFIG, shards, str(tmp_path / "state"), log_of(tmp_path), stop_after(1)
+        model,
+        CONFIG,
+        phases,
+        str(tmp_path / "state"),
+        log_of(tmp_path),
+        Hooks(on_line=kill_after(1)),
     )
     with pytest.raises(TrainingError, match=message) as caught:
         trainer.run()
     bad = tmp_path / "state" / "bad-batch.json"
     assert str(bad) in str(caught.value)
-    assert "lower train.learning_rate or raise train.loss.temperature" in str(caught.value)
-    planned = plan_phases(shards, CONFIG)[0].batches[0][1].rows.tolist()
+    assert "lower train.learning_rate or train.max_gradient_norm" in str(caught.value)
+    planned = next(phases[0].batches()).rows.tolist()
     assert json.loads(bad.read_text())["rows"] == [f"row-{i:03d}" for i in planned]
     assert weights_digest(model) == before
     assert os.listdir(tmp_path / "state") == ["bad-batch.json"]
@@ -309,11 +269,11 @@ def test_not_a_number_stops_the_run(
 
 def test_damaged_state_is_refused(tiny_encoder: str, shards: list[Shard], tmp_path: Path) -> None:
     """The message names the file, and what to remove to begin again."""
-    with pytest.raises(Stopped):
-        train(tiny_encoder, shards, tmp_path, on_step=stop_after(3))
+    with pytest.raises(Killed):
+        train(tiny_encoder, shards, tmp_path, on_step=kill_after(3))
     path = tmp_path / "state" / "state-0-2" / "model.pt"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError) as caught:
         train(tiny_encoder, shards, tmp_path)
     assert str(caught.value).startswith(f"{path} is damaged (")
-    assert str(caught.value).endswith(f"; remove {tmp_path / 'state'}")
+    assert str(caught.value).endswith(f"; remove {tmp_path / 'state'} to begin again")
