@@ -26,7 +26,7 @@ from train.tasks import Task
 _MOST_TOKENS = 1 << 16  # more at once is not faster
 _LEAST_STEPS = 32  # an epoch of a bucket is no fewer: with one step nothing is learned
 _PROBED = 512  # tokens of the texts by which a batch is measured
-_MEASURED = 4096  # tokens of the smaller measurement, at least: less is lost in what else goes on
+_MEASURED = 1024  # tokens of the smaller measurement, at least: less is lost in what else goes on
 _WARM = 64  # tokens of a first text, for what libraries allocate once
 
 
