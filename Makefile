@@ -35,7 +35,7 @@ export: .venv/demo ## OUT/model -> ONNX or sentence-transformers (TO=onnx; needs
 	@$(BIN)/python -m pipelines export --to $(or $(TO),onnx) $(or $(OUT),out/demo)/model $(ARGS)
 
 test: .venv/dev ## the test suite with coverage (ARGS='-k name' for some)
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered $(ARGS)
 
 check: .venv/dev ## ruff, mypy --strict, import contract
 	@$(BIN)/ruff check .

@@ -51,7 +51,7 @@ def rows_of(number: int) -> list[tuple[Any, pa.Schema]]:
     question = Question(
         "q", "p", "question-document", "fr", "fr", "s", paragraph="é", paragraph_position=0.5
     )
-    sample = Sample("k", "d", "en", "s", "p", number, 0.25, "ask", "Who", "?", ["\n"], "v1")
+    sample = Sample("k", "d", "u", "en", "s", "p", 2, number, 0.25, "ask", "Who", "?", ["\n"], "v1")
     row = TrainingRow(
         "i", "q", ["a"], ["b", "c"], "labelled", "s", "en", "de", 9, negative_ranks=[number, 2]
     )

@@ -27,6 +27,7 @@ class Run:
     corpus: Path
     server: ScriptedServer
     results: dict[str, Result] = field(default_factory=dict)
+    authorizations: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,6 +54,7 @@ def finished(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for stage in STAGES:
             done.results[stage] = run(stage, "--config", config)
             assert done.results[stage].code == 0, done.results[stage].err
+        done.authorizations.update(server.authorizations)  # later tests ask without a key
         yield done
 
 

@@ -246,7 +246,7 @@ def test_the_checkpoint_loads_with_transformers(finished: Run, tiny_encoder: str
 
 def test_the_api_key_is_sent_and_never_written(finished: Run) -> None:
     """The server got the key; no file under OUT and nothing printed holds it."""
-    assert finished.server.authorizations == {f"Bearer {KEY}"}
+    assert finished.authorizations == {f"Bearer {KEY}"}
     for path in finished.out.rglob("*"):
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
     for result in finished.results.values():

@@ -94,7 +94,10 @@ def test_failed_requests_are_asked_by_the_next_run(finished: Run, out_with: OutW
         server.script = corpus.answer
         second = run("synth", *common)
         assert "(12 answers asked, 24 kept from before" in second.out
-        assert len(server.requests) == 36 + 12 + 2  # two are cut short
+        asked = {str(body["prompt"]) for body in server.requests}
+        assert len(asked) == 36
+        # two are cut short; a connection that broke under load is tried once more
+        assert 36 + 12 + 2 <= len(server.requests) <= 36 + 12 + 2 + 2
         third = run("synth", *common)
     assert third.out.startswith("synth: up to date (41 questions, 4 rejects/synth)")
     kept = rows_without_times(out / "questions")
