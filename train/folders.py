@@ -57,7 +57,7 @@ def _swap(staging: Path, target: Path) -> None:
     except OSError:  # also where a reader has just brought the old one back
         recover(str(target))
         raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -67,10 +67,11 @@ def _flush(folder: Path) -> None:
         if path.is_file():
             with path.open("rb") as handle:
                 os.fsync(handle.fileno())
-    _flush_folder(folder)
+    flush_folder(folder)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     with suppress(OSError):  # some network file systems open no folder
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -13,7 +13,6 @@ import pickle
 import shutil
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import torch
 
 from curation.errors import InputError, OutputError
+from train.folders import flush_folder
 
 POSITION, MODEL, OPTIMIZER = "position.json", "model.pt", "optimizer.pt"
 _WRITING = ".writing-"  # a file
@@ -91,7 +91,7 @@ class StateFolder:
             staging.mkdir()
             for name, value in files.items():
                 _write(staging / name, value)
-            _flush_folder(staging)
+            flush_folder(staging)
             shutil.rmtree(self.path(position.folder), ignore_errors=True)  # nothing points to it
             os.replace(staging, self.path(position.folder))
             self._point(position)
@@ -123,7 +123,7 @@ class StateFolder:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, self.path(POSITION))
-        _flush_folder(Path(self.root))
+        flush_folder(Path(self.root))
 
     def _drop_others(self, position: Position) -> None:
         for path in Path(self.root).iterdir():
@@ -141,16 +141,6 @@ def _write(path: Path, value: Any) -> None:
         torch.save(value, handle)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    with suppress(OSError):  # some network file systems open no folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _first_line(error: BaseException) -> str:

@@ -224,16 +224,14 @@ def missing(
     seen: set[str],
 ) -> Iterator[Request]:
     """Draw the samples; yield the requests that are neither in the log nor in `seen`, once."""
-    from pipelines.synth import read_samples
+    from pipelines.synth import all_samples
 
     stage = synth.stage_for(config, documents)
     job = synth.draw_samples(stage, config, documents, beam_arguments)
-    for part in job.parts:
-        path = job.samples_path(part)
-        for sample in read_samples(path) if storage.exists(path) else ():
-            if sample.key not in log and sample.key not in seen:
-                seen.add(sample.key)
-                yield request_for(sample, config.synthesis)
+    for sample in all_samples(job):
+        if sample.key not in log and sample.key not in seen:
+            seen.add(sample.key)
+            yield request_for(sample, config.synthesis)
 
 
 def service(config: RunConfig, endpoint: EndpointConfig) -> BatchService:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from itertools import chain, islice, zip_longest
 from typing import Any
 
-from curation import storage
 from curation.errors import InputError, check_range
 from curation.records import Document, Sample
 from curation.synthesis.requests import request_for
@@ -49,9 +48,8 @@ def choose(job: Any, count: int) -> list[Chosen]:
     from pipelines.synth import read_samples
 
     found: dict[str, list[tuple[str, str, Sample]]] = {}
-    for part in job.parts:
-        path = job.samples_path(part)
-        for sample in read_samples(path) if storage.exists(path) else ():
+    for part in job.sampled_parts():
+        for sample in read_samples(job.samples_path(part)):
             found.setdefault(sample.language, []).append((sample.key, part, sample))
         first = {name: heapq.nsmallest(count, rows, _key) for name, rows in found.items()}
         found = first

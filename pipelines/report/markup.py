@@ -10,6 +10,8 @@ from curation.extract import language_code
 from pipelines.report import charts
 from pipelines.report.style import STYLE
 
+NO_LANGUAGE = "not identified"
+"""Stands where a text's language is not known."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.report import charts
 from pipelines.report.markup import (
+    NO_LANGUAGE,
     axis,
     document,
     escape,
@@ -27,7 +28,6 @@ from pipelines.report.reading import reading
 Report = dict[str, Any]
 
 _REASONS_IN_CELL = 3
-_OTHER = "not identified"
 
 
 def page(report: Report) -> str:
@@ -179,12 +179,12 @@ def _language(row: dict[str, Any], ranges: dict[str, tuple[int, int]]) -> str:
     unit = "characters" if row["characters"] else "tokens"
     low, high = charts.bar_edges(*ranges[measure])
     counted = charts.drawn(row[measure])
-    label = f"length of {row['language'] or _OTHER} texts in {unit}"
+    label = f"length of {row['language'] or NO_LANGUAGE} texts in {unit}"
     chart = charts.histogram(counted, *ranges[measure], label)
     pairs = sum(row["pairs"].values())
     remark = f"{number(pairs)} pairs" if pairs else f"{number(row['documents'])} documents"
     return (
-        head(row["language"] or _OTHER, remark)
+        head(row["language"] or NO_LANGUAGE, remark)
         + chart
         + axis(rounded(low), unit, rounded(high))
         + _counts(row)
@@ -212,7 +212,7 @@ def _only_rejected(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return ""
     listed = ", ".join(
-        f"{row['language'] or _OTHER} {number(sum(row['rejects'].values()))}"
+        f"{row['language'] or NO_LANGUAGE} {number(sum(row['rejects'].values()))}"
         for row in sorted(rows, key=lambda row: -sum(row["rejects"].values()))
     )
     return f'<p class="note rest">Nothing kept, only rejected: {escape(listed)}.</p>'

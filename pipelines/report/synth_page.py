@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.report import charts
 from pipelines.report.markup import (
+    NO_LANGUAGE,
     axis,
     document,
     escape,
@@ -27,7 +28,6 @@ Row = dict[str, Any]
 
 _REASONS_IN_CELL = 4
 _TOKENS = ("input_tokens", "output_tokens")
-_OTHER = "not identified"
 
 
 def page(report: Report) -> str:
@@ -77,7 +77,9 @@ def _round_trip(report: Report) -> str:
     if not report["round_trip"]["before"]["questions"]:
         return ""
     rows = [_ranks("all languages", report["round_trip"])]
-    rows += [_ranks(row["language"] or _OTHER, row["round_trip"]) for row in report["languages"]]
+    rows += [
+        _ranks(row["language"] or NO_LANGUAGE, row["round_trip"]) for row in report["languages"]
+    ]
     header = ("language", "ranked", "rank 1", "rank 1–5", "kept", "rank 1", "rank 1–5")
     note = (
         "The share of questions whose own paragraph the encoder ranks first, or among the first "
@@ -101,7 +103,12 @@ def _share(value: float | None) -> str:
 
 def _tokens(report: Report) -> str:
     rows = [
-        [row["language"] or _OTHER, *(row[c] for c in _TOKENS), _per_kept(row), _cost(row["usd"])]
+        [
+            row["language"] or NO_LANGUAGE,
+            *(row[c] for c in _TOKENS),
+            _per_kept(row),
+            _cost(row["usd"]),
+        ]
         for row in report["languages"]
     ]
     judged = report["usage"]["judge"]
@@ -140,7 +147,7 @@ def _language(row: Row) -> str:
     rest = sum(count for _, count in listed[_REASONS_IN_CELL:])
     lines += [line("other reasons", rest, "r")] if rest else []
     return (
-        head(row["language"] or _OTHER, share(row["kept"], row["asked"]))
+        head(row["language"] or NO_LANGUAGE, share(row["kept"], row["asked"]))
         + charts.meter(row["kept"] / row["asked"] if row["asked"] else 0.0)
         + f'<dl class="rows">{"".join(lines)}</dl>'
     )
@@ -158,7 +165,7 @@ def _position(row: Row) -> str:
     first = f"{share(row['positions'][0], whole)} in the first tenth"
     label = f"positions of {whole} paragraphs: {first}"
     return (
-        head(row["language"] or _OTHER, first)
+        head(row["language"] or NO_LANGUAGE, first)
         + charts.histogram(bars, 0, len(bars) - 1, label)
         + axis("start", "", "end")
     )
@@ -175,7 +182,7 @@ def _reading(samples: dict[str, dict[str, list[Row]]]) -> str:
         if articles:
             opening = "<details>" if parts else "<details open>"
             parts.append(
-                f"{opening}<summary>{escape(code or _OTHER)}</summary>"
+                f"{opening}<summary>{escape(code or NO_LANGUAGE)}</summary>"
                 f'<div class="read">{articles}</div></details>'
             )
     note = "Kept and rejected questions, each beside its paragraph, drawn by a hash of the id."

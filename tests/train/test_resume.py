@@ -15,9 +15,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import short_rows, write_training_shards
 from tests.train.runs import CONFIG, Killed, kill_after, logged, train
-from train.data import shards_of
 from train.model import weights_digest
 from train.stopping import Stopped, StopRequest
 from train.streams import Shard
@@ -33,12 +31,6 @@ def judge(model: torch.nn.Module) -> Scores:
     """Return scores that depend on every weight, up and down from step to step."""
     total = sum(float(p.detach().double().sum()) for p in model.parameters())
     return {mode: {"nDCG@10": total * 1e3 % 1} for mode in MODES}
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Shard]:
-    folder = tmp_path_factory.mktemp("training")
-    return shards_of(str(folder), write_training_shards(folder, short_rows(12), [7, 5]))
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,8 @@ import pytest
 import torch
 
 from curation.errors import InputError, TrainingError
-from tests.builders import short_rows, write_training_shards
 from tests.train.runs import CONFIG, MODEL, Killed, kill_after, log_of, logged, train
 from train.checkpoint import load
-from train.data import shards_of
 from train.loss_config import LossConfig
 from train.model import M3Model, weights_digest
 from train.phase_run import Hooks
@@ -27,12 +25,6 @@ from train.streams import Shard
 from train.trainer import Trainer
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Shard]:
-    folder = tmp_path_factory.mktemp("training")
-    return shards_of(str(folder), write_training_shards(folder, short_rows(12), [7, 5]))
 
 
 @pytest.fixture(scope="module")

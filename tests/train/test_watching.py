@@ -9,10 +9,8 @@ import pytest
 import torch
 
 from curation.errors import ConfigError
-from tests.builders import short_rows, write_training_shards
 from tests.train.runs import CONFIG, logged, train
 from train.config import TrainConfig
-from train.data import shards_of
 from train.model import M3Model, weights_digest
 from train.stage_config import StageConfig
 from train.streams import Shard
@@ -35,12 +33,6 @@ class Judge:
         torch.rand(7)  # what it draws must not be felt
         value = self.scores[len(self.seen) - 1]
         return {mode: {"nDCG@10": value if mode == "sparse" else 0.5} for mode in MODES}
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Shard]:
-    folder = tmp_path_factory.mktemp("training")
-    return shards_of(str(folder), write_training_shards(folder, short_rows(12), [7, 5]))
 
 
 def test_evaluations_come_every_so_many_steps_and_at_the_end(
