@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from curation.errors import ConfigError, check_range
-from mining.top import Floats, Ints
+from mining.best import Floats, Ints
 
 Ranked = tuple[Floats, Ints]
 

@@ -19,7 +19,7 @@ import torch
 from curation import storage
 from curation.errors import InputError
 from mining.csr import Csr, Floats, Ints, cut
-from mining.top import best_of, lower_bound, padded
+from mining.best import best_of, lower_bound, padded
 from train import folders
 
 __all__ = ["BLOCK", "Block", "Csr", "SparseIndex"]
