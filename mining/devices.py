@@ -12,11 +12,11 @@ _DRIVER = "/dev/nvidiactl"  # is there where a driver is
 
 
 def device_for(name: str, option: str) -> torch.device:
-    """Return the device that `option` names: auto, cpu, cuda, cuda:1, mps …
+    """Return the device that `option` names.
 
-    auto is the GPU of this process of a node (LOCAL_RANK) where there are GPUs, else the CPU.
-    Raises `ConfigError` where the device is missing or does not compute, also where a driver is
-    there and torch cannot use it.
+    Names are auto, cpu and torch's own, as cuda:1. auto is the GPU of this process of a node
+    (LOCAL_RANK) where there are GPUs, else the CPU. Raises `ConfigError` where the device is
+    missing or does not compute, also where a driver is there and torch cannot use it.
     """
     device = _automatic(option) if name == "auto" else _named(name, option)
     try:

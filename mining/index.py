@@ -7,7 +7,9 @@ no second copy of the vectors to refine its order.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +68,7 @@ class Recall:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class DenseIndex:
     """A corpus that can be searched; `build` it,."""
 
@@ -75,10 +77,9 @@ class DenseIndex:
     factory: str = EXACT
     pieces: Pieces | None = None
     """What proposes candidates; None: exact search."""
-    effort: Effort = Effort()
+    effort: Effort = field(default_factory=Effort)
     recall: Recall | None = None
     """What was measured when it was built; None for exact search."""
-    _folder: Any = field(default=None, repr=False)
 
     @classmethod
     def build(
@@ -108,8 +109,8 @@ class DenseIndex:
         if choice.factory == EXACT:
             return index
         if not folder:
-            index._folder = tempfile.TemporaryDirectory(prefix="threefold-index-")
-            folder = index._folder.name
+            folder = tempfile.mkdtemp(prefix="threefold-index-")
+            weakref.finalize(index, shutil.rmtree, folder, ignore_errors=True)
         index.pieces = build_pieces(vectors, choice.factory, folder, config.memory_mb)
         index._tune(_sample(asked, config.recall_queries), first, depth, say)
         return index
@@ -125,9 +126,7 @@ class DenseIndex:
         queries = as_shards(queries)
         return _gathered(self.blocks(queries, depth), len(queries), min(depth, len(self)))
 
-    def blocks(
-        self, queries: Shards | npt.NDArray[Any], depth: int
-    ) -> Iterator[tuple[int, Found]]:
+    def blocks(self, queries: Shards | npt.NDArray[Any], depth: int) -> Iterator[tuple[int, Found]]:
         """Yield (number of the first query, its block's scores and numbers), in bounded memory."""
         queries = as_shards(queries)
         if self.pieces is None:
@@ -202,5 +201,3 @@ def _gathered(blocks: Iterator[tuple[int, Found]], queries: int, depth: int) -> 
 
 def _silent(_: str) -> None:
     """Tell nobody."""
-
-
