@@ -204,9 +204,9 @@ def test_a_factory_string_that_faiss_refuses_is_named(factory: str) -> None:
 
 def test_a_missing_device_is_refused() -> None:
     """Not replaced by another one."""
-    with pytest.raises(ConfigError, match="mining.index.device = 'cuda:7'"):
+    with pytest.raises(ConfigError, match=r"mining\.index\.device = 'cuda:7'"):
         search(QUERIES, PASSAGES, 5, device="cuda:7")
-    with pytest.raises(ConfigError, match="mining.index.device = 'gpu' is no device"):
+    with pytest.raises(ConfigError, match=r"mining\.index\.device = 'gpu' is no device"):
         search(QUERIES, PASSAGES, 5, device="gpu")
 
 
