@@ -27,6 +27,13 @@ def _one_code() -> dict[str, str]:
 
 
 @cache
+def known_codes() -> frozenset[str]:
+    """Return every code of the table, in lower case: those used here and what they stand for."""
+    codes = _one_code()
+    return frozenset(code.lower() for pair in codes.items() for code in pair)
+
+
+@cache
 def base_code(language: str) -> str:
     """Return the code without script or region, in the form the engines use."""
     whole = language.replace("_", "-").lower()

@@ -84,6 +84,14 @@ def expand(pattern: str) -> list[str]:
     return sorted(found)
 
 
+def glob(pattern: str) -> list[str]:
+    """Return the sorted files and folders that a glob or URL names; none where none fits."""
+    if is_url(pattern):
+        filesystem, inner = _filesystem(pattern)
+        return sorted(filesystem.unstrip_protocol(name) for name in filesystem.glob(inner))
+    return sorted(globbing.glob(local_path(pattern), recursive=True))
+
+
 def describe_file(path: str) -> dict[str, Any]:
     """Return what identifies a file's content cheaply: its path, size and change mark."""
     if is_url(path):

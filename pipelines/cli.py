@@ -64,7 +64,11 @@ COMMANDS = {
     "evaluate": (
         "pipelines.commands.evaluate",
         "checkpoint → nDCG@10 and Recall@100 per head and hybrid, before and after training",
-        "Evaluates every [[evaluation.sets]] of the config and writes OUT/metrics.",
+        (
+            "Evaluates the run's model and every [[evaluation.models]] of the config on every\n"
+            "[[evaluation.sets]] and writes OUT/metrics: means with intervals, tests, TREC runs\n"
+            "and judgements. With --model it evaluates any checkpoint or encoder folder instead."
+        ),
     ),
     "export": (
         "pipelines.commands.export",
@@ -120,6 +124,8 @@ def build_parser() -> argparse.ArgumentParser:
             _add_export(command)
         else:
             _add_common(command)
+        if name == "evaluate":
+            _add_evaluate(command)
         if name == "synth":
             _add_synth(command)
     return parser
@@ -166,6 +172,27 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "beam", nargs="*", metavar="-- BEAM_OPTION", help="runner options, passed on to Beam"
+    )
+
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        action="append",
+        metavar="[NAME=]FOLDER",
+        help="evaluate this checkpoint or encoder folder instead of the run's; repeatable",
+    )
+    command.add_argument(
+        "--sets",
+        action="append",
+        metavar="GLOB",
+        help="BEIR folders to evaluate on instead of the config's sets; repeatable",
+    )
+    command.add_argument(
+        "--compare",
+        nargs="+",
+        metavar="FILE",
+        help="a file of judgements and two or more TREC run files: print their table and stop",
     )
 
 

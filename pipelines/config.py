@@ -7,7 +7,6 @@ range is an error that names the key, the value and the choices.
 from __future__ import annotations
 
 import dataclasses
-import os
 import tomllib
 import types
 import typing
@@ -20,70 +19,10 @@ from curation.relevance import RelevanceConfig
 from curation.splits import SplitConfig
 from curation.synthesis.config import SynthesisConfig
 from mining.config import MiningConfig
-from train import watch
+from pipelines.evaluation.config import EvaluationConfig
 from train.config import ModelConfig, TrainConfig
 
 C = TypeVar("C")
-
-MODES = watch.MODES
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationSet:
-    """One `[[evaluation.sets]]` table."""
-
-    kind: str
-    """questions: the held-out questions of this run; beir: a folder in BEIR layout."""
-    name: str = ""
-    """The set's name in the report; default: its kind or folder name."""
-    path: str = ""
-    """kind beir only: the folder with corpus.jsonl, queries.jsonl, qrels (.gz allowed)."""
-    max_documents: int = 0
-    """kind questions only: fill the corpus with other documents up to this size; 0: all."""
-    max_queries: int = 0
-    """Evaluate the first so many queries only (by hash of their id); 0: all."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("questions", "beir"):
-            raise ConfigError(
-                unknown_name("evaluation.sets.kind", self.kind, ("questions", "beir"))
-            )
-        if (self.kind == "beir") != bool(self.path):
-            raise ConfigError("evaluation.sets: `path` goes with kind = 'beir', and only with it")
-        if self.kind == "beir" and self.max_documents:
-            raise ConfigError(
-                "evaluation.sets: a beir corpus is searched whole; drop max_documents"
-            )
-
-    @property
-    def label(self) -> str:
-        """The set's name in tables."""
-        return self.name or os.path.basename(self.path.rstrip("/")) or self.kind
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationConfig:
-    """The `[evaluation]` table."""
-
-    sets: tuple[EvaluationSet, ...] = (EvaluationSet(kind="questions"),)
-    """What to evaluate on."""
-    before: bool = True
-    """Evaluate the model as it was before training too (encoder and fresh heads)."""
-    rerank_depth: int = 200
-    """Multi-vector and all-heads scores re-rank this many of dense's best (paper, section 4.1)."""
-    union_depth: int = 1000
-    """Dense+sparse re-ranks the union of both heads' best so many."""
-    weights: tuple[float, float, float] = (1.0, 0.3, 1.0)
-    """Weights of dense, sparse and multi-vector scores in the sums (paper: MIRACL)."""
-    batch_tokens: int = 4096
-    """Tokens per encoding batch, padding included."""
-
-    def __post_init__(self) -> None:
-        check_range("evaluation.rerank_depth", self.rerank_depth, 1, 100_000)
-        check_range("evaluation.union_depth", self.union_depth, 1, 100_000)
-        check_range("evaluation.batch_tokens", self.batch_tokens, 16, 1 << 24)
-        for weight in self.weights:
-            check_range("evaluation.weights", weight, 0.0, 1e6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from curation.draw import rank
 from curation.errors import ConfigError
-from pipelines.config import MODES, EvaluationSet, RunConfig
-from pipelines.evaluate import RetrievalSet, evaluate_model, load_set
+from pipelines.config import RunConfig
+from pipelines.evaluation.config import EvaluationSet
+from pipelines.evaluation.evaluate import evaluate_model
+from pipelines.evaluation.sets import capped, expand, load_set
 from train import metrics
 from train.model import M3Model
 from train.precision import resolve_precision
@@ -27,13 +28,19 @@ def retrieval_of(config: RunConfig) -> Callable[[M3Model], Scores]:
             "[[evaluation.sets]], or set train.evaluate_steps = 0"
         )
     queries, passages = config.train.evaluate_queries, config.train.evaluate_passages
-    first = _limited(config.evaluation.sets[0], queries, passages)
+    first = _limited(expand(config.evaluation.sets[0])[0], queries, passages)
     data = capped(load_set(first, config.out, config.splits), queries, passages)
+    if data.answers:
+        raise ConfigError(
+            f"train.evaluate_steps: {data.name!r} has answers but no judged documents; put another "
+            "set first in [[evaluation.sets]]"
+        )
+    plain = replace(config.evaluation, tune_weights=0.0)  # the weights of training's own report
 
     def evaluate(model: M3Model) -> Scores:
         dtype = resolve_precision(config.train.precision, model.device)
-        found = evaluate_model(model, data, config.evaluation, dtype)
-        return {mode: metrics.average(found[mode]) for mode in MODES}
+        found = evaluate_model(model, data, plain, dtype)
+        return {mode: metrics.average(found[mode]) for mode in found}
 
     return evaluate
 
@@ -41,26 +48,6 @@ def retrieval_of(config: RunConfig) -> Callable[[M3Model], Scores]:
 def _limited(wanted: EvaluationSet, queries: int, passages: int) -> EvaluationSet:
     """Return the set with its own limits lowered, so that no more is read than needed."""
     fewer = replace(wanted, max_queries=min(wanted.max_queries or queries, queries))
-    if wanted.kind == "beir":
+    if wanted.kind != "questions":
         return fewer
     return replace(fewer, max_documents=min(wanted.max_documents or passages, passages))
-
-
-def capped(data: RetrievalSet, queries: int, passages: int) -> RetrievalSet:
-    """Return the first queries, their judged documents and, by smallest hash, others."""
-    kept = data.query_ids[:queries]
-    needed = {document for query in kept for document in data.judgements[query]}
-    ranked = sorted(
-        (name for name in data.document_ids if name not in needed),
-        key=lambda name: rank(name, "distractor"),
-    )
-    wanted = needed.union(ranked[: max(0, passages - len(needed))])
-    chosen = [i for i, name in enumerate(data.document_ids) if name in wanted]
-    return RetrievalSet(
-        name=data.name,
-        query_ids=kept,
-        queries=data.queries[:queries],
-        document_ids=[data.document_ids[i] for i in chosen],
-        documents=[data.documents[i] for i in chosen],
-        judgements={query: data.judgements[query] for query in kept},
-    )
