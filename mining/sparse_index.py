@@ -18,8 +18,8 @@ import torch
 
 from curation import storage
 from curation.errors import InputError
-from mining.csr import Csr, Floats, Ints, cut
 from mining.best import best_of, lower_bound, padded
+from mining.csr import Csr, Floats, Ints, cut
 from train import folders
 
 __all__ = ["BLOCK", "Block", "Csr", "SparseIndex"]

@@ -91,10 +91,10 @@ def _run_models(config: RunConfig, trained: dict[str, Any] | None) -> dict[str, 
 
 def stage_for(config: RunConfig, trained: dict[str, Any] | None) -> Stage:
     """Return the stage with all that the result depends on."""
-    from pipelines.evaluation.sets import expand
+    from pipelines.evaluation.run import all_sets
 
     inputs: list[Any] = [manifest.content_digest(trained)] if trained else []
-    for wanted in [one for listed in config.evaluation.sets for one in expand(listed)]:
+    for wanted in all_sets(config.evaluation):
         inputs.append(_state_of(wanted, config))
     if config.evaluation.before:
         inputs.append(describe_encoder(encoder_folder(config.model.encoder)))

@@ -71,11 +71,12 @@ class EvaluationSet:
             raise ConfigError(unknown_name("evaluation.sets.kind", self.kind, KINDS))
         if self.preset and self.preset not in PRESETS:
             raise ConfigError(unknown_name("evaluation.sets.preset", self.preset, PRESETS))
-        if (self.kind == "questions") == bool(self.path):
+        if self.kind == "questions" and self.path:
             raise ConfigError(
-                "evaluation.sets: `path` goes with every kind but questions, which is read from "
-                f"the run (kind = {self.kind!r}, path = {self.path!r})"
+                f"evaluation.sets: kind = 'questions' is read from the run; drop {self.path!r}"
             )
+        if self.kind != "questions" and not self.path:
+            raise ConfigError(f"evaluation.sets: kind = {self.kind!r} needs `path`: folder or glob")
         if self.kind != "questions" and self.max_documents:
             raise ConfigError(
                 f"evaluation.sets: a {self.kind} corpus is searched whole; drop max_documents"

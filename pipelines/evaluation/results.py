@@ -87,14 +87,19 @@ def _set_row(one: SetResult, config: EvaluationConfig) -> Row:
 
 def _summary(group: Sequence[SetResult], config: EvaluationConfig) -> Row:
     """Return means with intervals, and the tests, over one set or several."""
-    scores: dict[str, dict[str, dict[str, Row]]] = {}
-    for model, modes in group[0].values.items():
-        for mode in modes:
-            scores.setdefault(model, {})[mode] = {
+    scores = [
+        {
+            "model": model,
+            "mode": mode,
+            "measures": {
                 measure: _mean(found, config)
                 for measure in MEASURES
                 if (found := _numbers(group, model, mode, measure))
-            }
+            },
+        }
+        for model, modes in group[0].values.items()
+        for mode in modes
+    ]
     return {"scores": scores, "comparisons": _comparisons(group, config)}
 
 

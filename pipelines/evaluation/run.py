@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from curation import storage
+from curation.errors import ConfigError
 from curation.splits import SplitConfig
 from mining.encode import Report
 from pipelines.evaluation import facts, runs
@@ -33,7 +34,7 @@ class Evaluation:
         self._splits = splits
         self._directory = directory
         self._judged: dict[str, Judgements] = {}
-        self.sets = [one for wanted in config.sets for one in expand(wanted)]
+        self.sets = all_sets(config)
         self.results: dict[str, SetResult] = {}
         self.files: list[str] = []
         """Written so far, relative to the directory."""
@@ -108,6 +109,18 @@ class Evaluation:
             storage.make_dirs(path.rpartition("/")[0])
         write(path)
         self.files.append(name)
+
+
+def all_sets(config: EvaluationConfig) -> list[EvaluationSet]:
+    """Return every set of a config; raise `ConfigError` where two share a name."""
+    found = [one for wanted in config.sets for one in expand(wanted)]
+    labels = [one.label for one in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(
+                f"evaluation.sets: two sets are called {label!r}; give one a `name` of its own"
+            )
+    return found
 
 
 def file_name(text: str) -> str:

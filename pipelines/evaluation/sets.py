@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import xxhash
+
 from curation import storage
 from curation.draw import rank
 from curation.errors import InputError
@@ -33,7 +35,7 @@ class RetrievalSet:
     answers: dict[str, list[str]] = field(default_factory=dict)
     """Of MKQA: what a relevant document contains, for each query; there are no judgements then."""
     corpus: str = ""
-    """Sets of the same name here have the same documents, which are encoded once."""
+    """A digest of the documents: those of sets that share it are encoded once."""
     preset: str = ""
 
     @property
@@ -137,13 +139,20 @@ def load_set(wanted: EvaluationSet, out: str, splits: SplitConfig) -> RetrievalS
         language=wanted.language,
         document_language=wanted.document_language or wanted.language,
         answers={q: a for q, a in content.answers.items() if q in wanted_ids},
-        corpus=corpus_of(wanted),
+        corpus=_digest(content.corpus),
         preset=wanted.preset,
     )
 
 
+def _digest(corpus: dict[str, str]) -> str:
+    digest = xxhash.xxh3_128()
+    for name, text in corpus.items():
+        digest.update(f"{name}\0{text}\0".encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
 def corpus_of(wanted: EvaluationSet) -> str:
-    """Return what tells the documents of one set from another's."""
+    """Return where a set's documents are: sets of one place are evaluated one after the other."""
     if wanted.kind == "questions":
         return f"questions {wanted.max_documents} {wanted.max_queries}"
     return f"{wanted.kind} {wanted.corpus or wanted.path}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.evaluation.config import AFTER, BEFORE
 from pipelines.terminal import table
 
 MEASURES = ("nDCG@10", "Recall@20", "Recall@100", "MRR@10")
-_BY_LANGUAGE = ("nDCG@10", "Recall@100")
+SHOWN = ("nDCG@10", "Recall@100")
+"""Where there is room for two."""
 SIGNIFICANT = 0.05
 _MARK = "*"
 
@@ -22,79 +24,87 @@ def results_table(results: Row) -> str:
     mean; `*` marks a mean that differs from the reference's (p < 0.05 after Holm's correction).
     """
     grouped = {row["benchmark"]: row for row in results["averages"]}
-    blocks: list[str] = []
-    done: set[str] = set()
+    members: dict[str, list[Row]] = {}
     for one in results["sets"]:
-        name = one["benchmark"]
-        if name not in grouped:
-            blocks.append(_of_set(one))
-        elif name not in done:
-            done.add(name)
-            members = [row for row in results["sets"] if row["benchmark"] == name]
-            blocks += _of_benchmark(grouped[name], members)
-    marked = any(_MARK in block for block in blocks)
-    note = f"{_MARK} differs from {_reference(results)}: p < {SIGNIFICANT} (Holm)" if marked else ""
-    return "\n\n".join([*blocks, *([note] if note else [])])
+        members.setdefault(one["benchmark"], []).append(one)
+    blocks: list[str] = []
+    for name, sets in members.items():
+        if name in grouped:
+            blocks += [_by_language(grouped[name], sets, m) for m in measures_of(sets[0], SHOWN)]
+        else:
+            blocks.append(_of_set(sets[0]))
+    return "\n\n".join([*blocks, *_note(results)])
 
 
-def _reference(results: Row) -> str:
+def _note(results: Row) -> list[str]:
+    """Return what the mark means, where there is one."""
     rows = [row for one in results["sets"] for row in one["comparisons"]]
-    return str(rows[0]["reference"])
+    if not any(row["p_corrected"] < SIGNIFICANT for row in rows):
+        return []
+    return [f"{_MARK} differs from {rows[0]['reference']}: p < {SIGNIFICANT} (Holm)"]
+
+
+def measures_of(one: Row, wanted: Sequence[str]) -> list[str]:
+    """Return those of the measures that a set has."""
+    return [m for m in wanted if m in one["scores"][0]["measures"]]
 
 
 def _of_set(one: Row) -> str:
-    measures = [m for m in MEASURES if m in _first(one["scores"])]
-    header = [f"{one['name']} ({one['queries']:,} queries)", *measures]
-    return table(header, _rows(one, measures))
-
-
-def _first(scores: Row) -> Row:
-    found: Row = next(iter(next(iter(scores.values())).values()))
-    return found
-
-
-def _rows(one: Row, measures: Sequence[str]) -> list[list[str]]:
+    title = f"{one['name']} ({one['queries']:,} queries)"
+    if {row["model"] for row in one["scores"]} == {BEFORE, AFTER}:
+        return _side_by_side(one, title)
+    measures = measures_of(one, MEASURES)
     marks = marks_of(one)
-    return [
-        [f"{model} {mode}", *(cell(values, m, marks.get((model, mode))) for m in measures)]
-        for model, modes in one["scores"].items()
-        for mode, values in modes.items()
+    rows = [[label_of(row), *(cell(row, m, marks) for m in measures)] for row in one["scores"]]
+    return table([title, *measures], rows)
+
+
+def _side_by_side(one: Row, title: str) -> str:
+    """Return a row per mode, before and after training beside each other."""
+    measures, marks = measures_of(one, SHOWN), marks_of(one)
+    found = {(row["model"], row["mode"]): row for row in one["scores"]}
+    modes = list(dict.fromkeys(mode for _, mode in found))
+    rows = [
+        [mode, *(cell(found[when, mode], m, marks) for m in measures for when in (BEFORE, AFTER))]
+        for mode in modes
     ]
+    return table([title, *(f"{m} {when}" for m in measures for when in (BEFORE, AFTER))], rows)
 
 
-def marks_of(one: Row) -> dict[tuple[str, str], str]:
-    """Return the measure in which a model and mode differ from the reference."""
+def label_of(row: Row) -> str:
+    """Return a row's name: its model and mode."""
+    return f"{row['model']} {row['mode']}".rstrip()
+
+
+def marks_of(one: Row) -> dict[tuple[str, str, str], str]:
+    """Return a mark for each model, mode and measure that differs from the reference's."""
     return {
-        (row["model"], row["mode"]): row["measure"]
+        (row["model"], row["mode"], row["measure"]): _MARK
         for row in one["comparisons"]
         if row["p_corrected"] < SIGNIFICANT
     }
 
 
-def cell(values: Row, measure: str, marked: str | None) -> str:
+def cell(row: Row, measure: str, marks: Mapping[tuple[str, str, str], str]) -> str:
     """Return a mean with four digits, and a mark where it is significant."""
-    if measure not in values:
+    found = row["measures"].get(measure)
+    if found is None:
         return "–"
-    return f"{values[measure]['mean']:.4f}{_MARK if measure == marked else ''}"
-
-
-def _of_benchmark(average: Row, members: Sequence[Row]) -> list[str]:
-    measures = [m for m in _BY_LANGUAGE if m in _first(average["scores"])]
-    return [_by_language(average, members, measure) for measure in measures]
+    return f"{found['mean']:.4f}{marks.get((row['model'], row['mode'], measure), '')}"
 
 
 def _by_language(average: Row, members: Sequence[Row], measure: str) -> str:
-    header = [f"{average['benchmark']} {measure}", *map(column_of, members), "mean"]
+    """Return a table of one measure: a column per language, then their mean."""
     columns = [*members, average]
+    header = [f"{average['benchmark']} {measure}", *map(column_of, members), "mean"]
     marks = [marks_of(column) for column in columns]
-    rows = []
-    for model, modes in average["scores"].items():
-        for mode in modes:
-            cells = [
-                cell(column["scores"][model][mode], measure, mark.get((model, mode)))
-                for column, mark in zip(columns, marks, strict=True)
-            ]
-            rows.append([f"{model} {mode}", *cells])
+    rows = [
+        [
+            label_of(row),
+            *(cell(c["scores"][i], measure, m) for c, m in zip(columns, marks, strict=True)),
+        ]
+        for i, row in enumerate(average["scores"])
+    ]
     return table(header, rows)
 
 

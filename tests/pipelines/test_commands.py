@@ -10,9 +10,9 @@ from huggingface_hub.utils import filter_repo_objects
 
 from curation.errors import InputError
 from curation.splitting import Split
-from pipelines.commands import curate, evaluate
+from pipelines.commands import curate
 from pipelines.commands.options import walk
-from pipelines.config import MODES, RunConfig, load
+from pipelines.config import RunConfig, load
 from pipelines.encoders import EXPORTS, FILES, PICKLES, describe_encoder, encoder_folder
 from pipelines.terminal import State
 from pipelines.work import Tally, Workspace
@@ -154,30 +154,6 @@ def test_a_missing_thresholds_file_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_results_table_shows_one_block_a_set() -> None:
-    """Columns before and after side by side; without `before` only after."""
-    values = {"nDCG@10": 0.51234, "Recall@20": 0.6, "Recall@100": 1.0}
-    other = {"nDCG@10": 0.25, "Recall@20": 0.5, "Recall@100": 0.75}
-    both = {"name": "a", "queries": 7, "documents": 9}
-    both |= {"before": {"dense": other}, "after": {"dense": values}}
-    after = {"name": "b", "queries": 1, "documents": 2, "after": {"all": values}}
-    measures = ("nDCG@10", "Recall@100")
-    first, second = evaluate.results_table({"sets": [both, after]}).split("\n\n")
-    assert [line.split() for line in first.splitlines()[::2]] == [
-        ["a", "(7", "queries)", *(word for m in measures for word in (m, "before", m, "after"))],
-        ["dense", "0.2500", "0.5123", "0.7500", "1.0000"],
-    ]
-    assert second.splitlines()[2].split() == ["all", "0.5123", "1.0000"]
-
-
-def test_the_results_table_keeps_its_order_when_read_back() -> None:
-    """Stored results have sorted keys; the table has the heads first, then their sums."""
-    values = {"nDCG@10": 0.5, "Recall@100": 1.0}
-    stored = {"name": "a", "queries": 7, "after": dict.fromkeys(sorted(MODES), values)}
-    shown = [line.split()[0] for line in evaluate.results_table({"sets": [stored]}).splitlines()]
-    assert shown[2:] == list(MODES)
-
-
 @pytest.mark.parametrize("name", ["", "/no/such", "./x", "one", "a/b/c"])
 def test_an_encoder_that_is_nowhere_is_named(name: str) -> None:
     """What is neither a folder nor a hub name is an error with its value."""
@@ -243,7 +219,11 @@ def test_options_lists_every_key_with_a_text() -> None:
         ),
         ("train.loss", ["[train.loss]"], 'heads = ["dense", "sparse", "multi_vector"]'),
         ("runner", ["[runner]"], "workers = 1"),
-        ("evaluation", ["[evaluation]", "[evaluation.sets]"], "kind = … (required)"),
+        (
+            "evaluation",
+            ["[evaluation]", "[evaluation.sets]", "[evaluation.models]"],
+            'kind = "beir"',
+        ),
         ("curation.sources", ["[curation.sources]"], "language = unset"),
         ("model", ["[model]"], 'pooling = "cls"'),
         (

@@ -99,7 +99,7 @@ def test_an_index_addresses_a_table_of_a_list(tmp_path: Path) -> None:
         ("mining.relations=['title']", "unknown mining.relations 'title': "),
         ("mining.limits={tilte-body = 1}", "did you mean 'title-body'?"),
         ("train.batch_sizes=[1]", "train.batch_sizes = (1,) needs nine positive numbers"),
-        ("evaluation.sets=[{kind = 'beir'}]", "evaluation.sets: `path` goes with kind = 'beir'"),
+        ("evaluation.sets=[{kind = 'beir'}]", "evaluation.sets: kind = 'beir' needs `path`"),
         ("evaluation.sets=[{kind = 'bier'}]", "unknown evaluation.sets.kind 'bier': did you mean"),
         (
             "evaluation.sets=[{kind = 'beir', path = 'x', max_documents = 3}]",

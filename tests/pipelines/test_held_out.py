@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from curation.errors import ConfigError
 from pipelines.config import RunConfig, load
-from pipelines.evaluate import RetrievalSet
-from pipelines.held_out import capped, retrieval_of
+from pipelines.evaluation.sets import RetrievalSet, capped
+from pipelines.held_out import retrieval_of
 
 
 def judged(queries: int, documents: int) -> RetrievalSet:

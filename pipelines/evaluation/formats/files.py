@@ -49,11 +49,17 @@ def lines(path: str) -> Iterator[str]:
     """Yield the lines of a file that hold anything; a damaged file is an `InputError`."""
     with streams.open_stream(path) as raw, streams.transcoded(raw) as stream:
         for line in stream:
+            if not line.endswith(b"\n"):
+                _check(raw, path)  # before half a line is read as a whole one
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             if text:
                 yield text
-        if raw.damage:
-            raise InputError(f"{path} is {raw.damage}: fetch it again")
+        _check(raw, path)
+
+
+def _check(raw: streams.DecompressedStream, path: str) -> None:
+    if raw.damage:
+        raise InputError(f"{path} is {raw.damage}: fetch it again")
 
 
 def rows(path: str, *keys: str) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,32 @@
+"""Writers of evaluation sets in the formats they are published in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from tests.builders import articles
+
+JUDGED = (("q0", "d1", 1), ("q2", "d2", 2), ("q2", "d3", 0))
+
+
+def write_beir(
+    folder: Path, *, qrels: str = "qrels/test.tsv", packed: bool = False, prefix: str = ""
+) -> None:
+    """Write five documents, three queries of which two are judged."""
+    corpus = [
+        {"_id": f"{prefix}d{i}", "title": a["title"] if i else None, "text": a["text"]}
+        for i, a in enumerate(articles("en", 5))
+    ]
+    queries = [{"_id": f"q{i}", "text": f"Who built the tower {i}?"} for i in range(3)]
+    files = {
+        "corpus.jsonl": "".join(json.dumps(row) + "\n" for row in corpus),
+        "queries.jsonl": "".join(json.dumps(row) + "\n" for row in queries),
+        qrels: "query-id\tcorpus-id\tscore\n"
+        + "".join(f"{q}\t{prefix}{d}\t{g}\n" for q, d, g in JUDGED),
+    }
+    for name, text in files.items():
+        path = folder / (name + ".gz" * packed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
