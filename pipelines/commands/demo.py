@@ -9,7 +9,8 @@ from pipelines.cli import COMMANDS
 from pipelines.commands.common import read_config
 from pipelines.terminal import duration, say
 
-_NONE = {"batch": None, "batch_output": None, "preview": None}  # options of synth alone
+_NONE = dict.fromkeys(("batch", "batch_output", "preview", "model", "sets", "compare"))
+"""Options of synth alone, and of evaluate alone."""
 STAGES = ("curate", "filter-pairs", "synth", "mine-negatives", "train", "evaluate")
 
 
