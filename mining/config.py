@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from curation.errors import ConfigError, check_range, unknown_name
 from curation.records import RELATIONS
+from mining.encode_config import EncodeConfig
+from mining.index_config import IndexConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,10 +28,10 @@ class MiningConfig:
     """A candidate must score below this share of the positive's score (NV-Retriever: 0.95)."""
     sampling: str = "top"
     """top: the best survivors; random: drawn from all that survive within `depth`."""
-    batch_tokens: int = 4096
-    """Tokens per encoding batch, padding included."""
-    dtype: str = "auto"
-    """auto: bf16 where a probe shows it faster and exact enough; else fp32 or bf16."""
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
+    """How texts become vectors."""
+    index: IndexConfig = field(default_factory=IndexConfig)
+    """How vectors are searched."""
     seed: int = 0
     """Decides random sampling."""
     part_mb: float = 64.0
@@ -48,8 +50,5 @@ class MiningConfig:
         check_range("mining.max_positive_ratio", self.max_positive_ratio, 0.0, 10.0)
         check_range("mining.seed", self.seed, 0, 1 << 32)
         check_range("mining.part_mb", self.part_mb, 0.01, 4096)
-        check_range("mining.batch_tokens", self.batch_tokens, 16, 1 << 24)
         if self.sampling not in ("top", "random"):
             raise ConfigError(unknown_name("mining.sampling", self.sampling, ("top", "random")))
-        if self.dtype not in ("auto", "fp32", "bf16"):
-            raise ConfigError(unknown_name("mining.dtype", self.dtype, ("auto", "fp32", "bf16")))

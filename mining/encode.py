@@ -22,7 +22,9 @@ Report = Callable[[int, int], None]
 _PROBE_TEXTS = ("A short text to see which precision is faster on this machine. " * 8,) * 8
 _PROBES = 3
 _MIN_COSINE = 0.999  # bf16 measured 0.99993 at worst; less means the model does not bear it
-_WINDOW = 4096  # texts sorted by length together: bounds memory for any number of texts
+# Texts sorted by length together, and their characters: bounds memory for any number and length
+_WINDOW = 4096
+_WINDOW_CHARACTERS = 1 << 23
 
 
 def best_device() -> torch.device:
@@ -61,8 +63,8 @@ def encode_batches(
 ) -> Iterator[tuple[npt.NDArray[np.int64], Embeddings]]:
     """Yield (indices into `texts`, their embeddings); `budget` is tokens per batch with padding."""
     done = tokens = 0
-    for start in range(0, len(texts), _WINDOW):
-        rows = model.tokenize(texts[start : start + _WINDOW], is_query=is_query)
+    for start, end in _windows(texts):
+        rows = model.tokenize(texts[start:end], is_query=is_query)
         lengths = [len(row) for row in rows]
         for group in token_batches(lengths, budget):
             ids, mask = model.pad([rows[i] for i in group.tolist()])
@@ -73,6 +75,18 @@ def encode_batches(
             tokens += sum(lengths[i] for i in group.tolist())
             if report:
                 report(done, tokens)
+
+
+def _windows(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Yield where windows of texts begin and end; a longer text than one is one alone."""
+    start = characters = 0
+    for end, text in enumerate(texts):
+        characters += len(text)
+        if end > start and (end - start == _WINDOW or characters > _WINDOW_CHARACTERS):
+            yield start, end
+            start, characters = end, len(text)
+    if start < len(texts):
+        yield start, len(texts)
 
 
 def encode_dense(

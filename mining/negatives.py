@@ -71,7 +71,7 @@ def mask_candidates(found: Candidates, max_positive_ratio: float) -> tuple[Mask,
     }
     if found.listed:
         rules["labelled_negative"] = _is_known(groups, found.listed)
-    usable = np.ones(groups.shape, np.bool_)
+    usable = found.ids >= 0  # an approximate index may find fewer than were asked for
     removed: Counter[str] = Counter()
     for name, hit in rules.items():
         removed[name] = int((usable & hit).sum())

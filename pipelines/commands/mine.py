@@ -13,10 +13,10 @@ from curation import manifest, storage
 from curation.errors import ConfigError
 from curation.labelled import NOT_MINED
 from curation.records import TRAINING_ROW, TrainingRow, to_table
-from pipelines.commands.common import check_runner, load_for_encoding, read_config
+from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage
-from pipelines.terminal import Progress, say
+from pipelines.terminal import say
 
 Vectors = Any
 
@@ -132,16 +132,28 @@ def chosen_rows(config: RunConfig, sources: dict[str, dict[str, Any]]) -> list[d
 
 
 def mine(config: RunConfig, stage: Stage, pool: Any) -> tuple[Any, Any, Any]:
-    """Encode, search and choose; vectors are kept until the stage ends."""
-    from mining import index
+    """Encode, search and choose; vectors stay in the cache."""
+    from mining.index import DenseIndex
     from mining.negatives import choose
+    from pipelines.vectors import encode_listed, part_encoder
 
-    model, dtype = load_for_encoding(config, config.mining.dtype, "mine-negatives")
+    encoder = part_encoder(config, "mine-negatives")
     texts = {"queries": [row["query"] for row in pool.rows], "passages": pool.passages}
     vectors = {
-        name: encoded(config, stage, model, name, listed, dtype) for name, listed in texts.items()
+        name: encode_listed(encoder, name, listed, is_query=name == "queries").dense
+        for name, listed in texts.items()
     }
-    scores, ids = index.search(vectors["queries"], vectors["passages"], config.mining.depth)
+    options = config.mining
+    index = DenseIndex.build(
+        vectors["passages"],
+        options.index,
+        queries=vectors["queries"],
+        depth=options.depth,
+        first=options.first_rank,
+        folder=stage.workspace.path("index"),
+        say=lambda text: say(f"mine-negatives: {text}"),
+    )
+    scores, ids = index.search(vectors["queries"], options.depth)
     found = candidates_of(pool, vectors, ids, scores)
     return choose(found, config.mining), found, vectors
 
@@ -168,7 +180,11 @@ def positive_scores(vectors: Mapping[str, Vectors], pool: Any) -> Vectors:
 
     No candidate may then score as high as a passage that is known to answer.
     """
-    scores = np.einsum("qd,qd->q", vectors["queries"], vectors["passages"][pool.positive])
+    from mining.shards import score_pairs
+
+    scores = score_pairs(
+        vectors["queries"], vectors["passages"], np.arange(len(pool.rows)), pool.positive
+    )
     for number, found in enumerate(pool.positives):
         if len(found) > 1:
             scores[number] = (vectors["passages"][found] @ vectors["queries"][number]).min()
@@ -180,33 +196,6 @@ def listed_groups(pool: Any) -> list[frozenset[int]]:
     if not any(pool.negatives):
         return []
     return [frozenset(pool.text_groups[found].tolist()) for found in pool.negatives]
-
-
-def encoded(
-    config: RunConfig, stage: Stage, model: Any, name: str, texts: Sequence[str], dtype: str
-) -> Any:
-    """Return the vectors of texts, from an interrupted run's file where there is one."""
-    from mining.encode import encode_dense
-    from pipelines.merges import load_array, save_array
-
-    path = stage.workspace.path("vectors", f"{name}.npy")
-    if storage.exists(path):
-        return load_array(path)
-    with Progress(f"encode {name}", "texts") as progress:
-
-        def report(done: int, tokens: int) -> None:
-            progress.update(done / len(texts), done, f"{tokens:,} tokens")
-
-        vectors = encode_dense(
-            model,
-            texts,
-            is_query=name == "queries",
-            budget=config.mining.batch_tokens,
-            dtype=dtype,
-            report=report,
-        )
-    save_array(path, vectors)
-    return vectors
 
 
 def spill_rows(

@@ -187,7 +187,7 @@ relations = ["question-document", "title-body", "parallel"]
 negatives = 3
 depth = 30
 max_positive_ratio = 10.0
-dtype = "fp32"
+encode.dtype = "fp32"
 part_mb = 0.02
 
 [train]

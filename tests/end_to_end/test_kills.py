@@ -23,7 +23,7 @@ KILLS = [
     ("synth", CURATED, "question-ranks/part-00001.parquet", True, ("questions", "question-ranks")),
     ("synth", CURATED, "/decided/part-00001.parquet", False, ("questions",)),
     ("synth", CURATED, "questions/length=0-500/part-00000.parquet", False, ("questions",)),
-    ("mine-negatives", ("pairs", "questions"), "vectors/queries.npy", True, ("training",)),
+    ("mine-negatives", ("pairs", "questions"), ".dense.npy", True, ("training",)),
     ("mine-negatives", ("pairs", "questions"), "length=0-500/part-00000", False, ("training",)),
     ("train", ("training",), "state/state-1-2", False, ("model",)),
     ("train", ("training",), "state/position.json", True, ("model",)),

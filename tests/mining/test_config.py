@@ -17,14 +17,13 @@ def test_defaults() -> None:
     """7 negatives of the best 200, below 0.95 of the positive's score."""
     config = MiningConfig()
     assert (config.negatives, config.depth, config.first_rank) == (7, 200, 0)
-    assert (config.max_positive_ratio, config.sampling, config.dtype) == (0.95, "top", "auto")
+    assert (config.max_positive_ratio, config.sampling) == (0.95, "top")
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
         ("sampling", "tops", "unknown mining.sampling 'tops': did you mean 'top'? valid: random"),
-        ("dtype", "fp16", "unknown mining.dtype 'fp16': did you mean 'bf16'? valid: auto, bf16"),
         (
             "relations",
             ("titel-body",),
@@ -38,7 +37,6 @@ def test_defaults() -> None:
         ("max_positive_ratio", NAN, "mining.max_positive_ratio = nan"),
         ("max_positive_ratio", -0.1, "mining.max_positive_ratio = -0.1"),
         ("part_mb", 0.0, "mining.part_mb = 0.0"),
-        ("batch_tokens", 1, "mining.batch_tokens = 1"),
         ("seed", -1, "mining.seed = -1"),
     ],
 )
