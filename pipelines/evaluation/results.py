@@ -144,7 +144,7 @@ def _comparison(
     group: Sequence[SetResult], ours: tuple[str, str], reference: str, config: EvaluationConfig
 ) -> Row | None:
     theirs = _counterpart(ours[1], group[0].values[reference])
-    if not theirs:
+    if theirs is None:
         return None
     for measure in (TESTED, _TESTED_BY_ANSWER):
         one, other = _numbers(group, *ours, measure), _numbers(group, reference, theirs, measure)
@@ -164,9 +164,7 @@ def _comparison(
     return None
 
 
-def _counterpart(mode: str, modes: Mapping[str, Any]) -> str:
-    """Return the reference's mode to compare with; "" where there is none."""
-    for name in (mode, "sparse" if mode == LEXICAL else "", "dense"):
-        if name in modes:
-            return name
-    return next(iter(modes), "")
+def _counterpart(mode: str, modes: Mapping[str, Any]) -> str | None:
+    """Return the reference's mode to compare with; None where it has none."""
+    wanted = (mode, *(("sparse",) if mode == LEXICAL else ()), "dense", *modes)
+    return next((name for name in wanted if name in modes), None)
