@@ -21,7 +21,7 @@ from mining.index_auto import EXACT, choose, efforts, recall, thorough_enough
 from mining.index_config import IndexConfig
 from mining.index_exact import Budget, decide, exact_top
 from mining.index_faiss import Effort, Pieces, build_pieces, is_graph, lists_of
-from mining.index_kernels import kernel_for
+from mining.index_kernels import kernel_for, uses_faiss_gpus
 from mining.shards import Ids, Shards, Vectors, as_shards
 from mining.top import Found
 
@@ -111,7 +111,13 @@ class DenseIndex:
         if not folder:
             folder = tempfile.mkdtemp(prefix="threefold-index-")
             weakref.finalize(index, shutil.rmtree, folder, ignore_errors=True)
-        index.pieces = build_pieces(vectors, choice.factory, folder, config.memory_mb)
+        index.pieces = build_pieces(
+            vectors,
+            choice.factory,
+            folder,
+            config.memory_mb,
+            use_gpus=uses_faiss_gpus(config.device),
+        )
         index._tune(_sample(asked, config.recall_queries), first, depth, say)
         return index
 

@@ -48,7 +48,9 @@ class Pieces:
 
     def propose(self, queries: Vectors, wanted: int, effort: Effort) -> Found:
         """Return up to `wanted` candidates of each query in no order; -1 where there are fewer."""
-        lists = []
+        lists: list[Found] = []
+        if self.use_gpus:
+            wanted = min(wanted, _MOST_GPU)
         for index, start in self._indexes():
             _set(index, effort)
             scores, numbers = index.search(queries, wanted)
@@ -71,7 +73,9 @@ class Pieces:
             yield index, start
 
 
-def build_pieces(vectors: Shards, factory: str, folder: str, memory_mb: float) -> Pieces:
+def build_pieces(
+    vectors: Shards, factory: str, folder: str, memory_mb: float, *, use_gpus: bool = False
+) -> Pieces:
     """Train an index once and fill as many of its kind as the memory asks for.
 
     Raises `ConfigError` for a factory string that FAISS does not take.
@@ -89,7 +93,7 @@ def build_pieces(vectors: Shards, factory: str, folder: str, memory_mb: float) -
             index.add(vectors.block(first, min(first + _BLOCK, start + rows)))
         files.append(str(Path(folder) / f"piece-{number:05d}.faiss"))
         faiss.write_index(index, files[-1])
-    return Pieces(files, starts, memory_mb)
+    return Pieces(files, starts, memory_mb, use_gpus)
 
 
 def _trained(vectors: Shards, factory: str, memory_mb: float) -> Any:

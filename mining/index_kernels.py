@@ -23,6 +23,13 @@ def kernel_for(device: str) -> Kernel:
     return TorchTop(gpus() if device in ("auto", "cuda") else [found])
 
 
+def uses_faiss_gpus(device: str) -> bool:
+    """Tell whether approximate indexes go to GPUs: where FAISS was built for them, unless cpu."""
+    import faiss
+
+    return device != "cpu" and getattr(faiss, "get_num_gpus", lambda: 0)() > 0
+
+
 def faiss_top(queries: Vectors, passages: Vectors, depth: int) -> Found:
     """Return the best passages by inner product, with FAISS."""
     import faiss
@@ -47,7 +54,7 @@ class TorchTop:
                 if first < last
             ]
             host = [(s.cpu().numpy(), n.cpu().numpy()) for s, n in lists]
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
             names = ", ".join(map(str, self.devices))
             raise ConfigError(
                 f"mining.index.device: searching on {names} failed ({error}); name another device, "

@@ -211,6 +211,7 @@ def test_a_missing_device_is_refused() -> None:
 
 
 def test_a_device_that_fails_while_it_searches_is_named() -> None:
-    """meta holds no numbers: reading them fails as a lost GPU does."""
-    with pytest.raises(ConfigError, match=r"mining.index.device: searching on meta failed"):
-        exact_block(QUERIES, as_shards(PASSAGES), 5, TorchTop([torch.device("meta")]), 64)
+    """It was there when the search began."""
+    lost = TorchTop([torch.device("cpu"), torch.device("cuda", 63)])
+    with pytest.raises(ConfigError, match=r"mining.index.device: searching on cpu, cuda:63 failed"):
+        exact_block(QUERIES, as_shards(PASSAGES), 5, lost, 64)
