@@ -6,6 +6,7 @@ file in one piece, because closing a remote file publishes what it holds, even a
 
 from __future__ import annotations
 
+import errno
 import glob as globbing
 import hashlib
 import importlib.util
@@ -14,7 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -192,7 +193,7 @@ def make_dirs(directory: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file or folder; a missing one is fine."""
+    """Remove a file or folder; a missing one is fine, and one that others remove or fill, too."""
     if is_url(path):
         filesystem, inner = _filesystem(path)
         if filesystem.exists(inner):
@@ -200,11 +201,23 @@ def remove(path: str) -> None:
         return
     target = Path(path)
     if target.is_dir() and not target.is_symlink():
-        for child in target.iterdir():
-            remove(str(child))
-        target.rmdir()
+        with suppress(FileNotFoundError):
+            _remove_folder(target)
     else:
         target.unlink(missing_ok=True)
+
+
+def _remove_folder(target: Path) -> None:
+    for tries_left in (2, 1, 0):
+        for child in target.iterdir():
+            remove(str(child))
+        try:
+            target.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not tries_left:
+                raise
+        else:
+            return
 
 
 def remove_unfinished(directory: str) -> None:

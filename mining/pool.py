@@ -50,9 +50,9 @@ class Pool:
 
     rows: list[Row]
     """The pairs and labelled rows, ordered by id."""
-    passages: list[str]
+    passages: Sequence[str]
     """Distinct texts of all positives and of labelled negatives."""
-    passage_ids: list[str]
+    passage_ids: Sequence[str]
     """What a passage is called in the rows: the id of its document, else of its first pair."""
     positive: Ids
     """(Q,) the passage of each row's first positive."""

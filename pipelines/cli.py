@@ -61,6 +61,14 @@ COMMANDS = {
             "bucket and writes OUT/model in BGE-M3 layout. A killed run goes on where it was saved."
         ),
     ),
+    "refresh": (
+        "pipelines.commands.refresh",
+        "newest checkpoint of a running training → fresh negatives for it (optional: ance.mode)",
+        (
+            "Follows a training whose config has ance.mode = 'follow': encodes, searches and\n"
+            "publishes negatives with each new checkpoint, until the training has ended."
+        ),
+    ),
     "evaluate": (
         "pipelines.commands.evaluate",
         "checkpoint → nDCG@10 and Recall@100 per head and hybrid, before and after training",

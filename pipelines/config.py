@@ -19,6 +19,7 @@ from curation.relevance import RelevanceConfig
 from curation.splits import SplitConfig
 from curation.synthesis.config import SynthesisConfig
 from mining.config import MiningConfig
+from mining.refresh_config import AnceConfig
 from pipelines.evaluation.config import EvaluationConfig
 from train.config import ModelConfig, TrainConfig
 
@@ -56,6 +57,8 @@ class RunConfig:
     """make mine-negatives"""
     train: TrainConfig = field(default_factory=TrainConfig)
     """make train"""
+    ance: AnceConfig = field(default_factory=AnceConfig)
+    """make train: negatives mined anew as the model learns"""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """make evaluate"""
     runner: RunnerConfig = field(default_factory=RunnerConfig)

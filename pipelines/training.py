@@ -16,15 +16,17 @@ import torch
 
 from curation import manifest, storage
 from curation.errors import ConfigError
+from pipelines.commands.train import POOL
 from pipelines.config import RunConfig
 from pipelines.encoders import encoder_folder
 from pipelines.held_out import retrieval_of
+from pipelines.refreshers import refresher_of
 from pipelines.report import model_card
 from pipelines.report import training as report
 from pipelines.stage import Stage
 from pipelines.terminal import Progress, say
 from train import checkpoint, folders, launch, log, sharding
-from train.log import DEAD_SHARE, Judgement, Line, StepReport
+from train.log import DEAD_SHARE, Judgement, Line, Refreshed, StepReport
 from train.model import M3Model
 from train.phase_run import Hooks
 from train.plan import Phase
@@ -41,7 +43,7 @@ class Meter:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._started = time.monotonic()
-        self._retrieval = ""
+        self._retrieval = self._negatives = ""
         self._dead: set[str] = set()
         self.rows = self.tokens = self.steps = self.cut = 0
 
@@ -56,6 +58,9 @@ class Meter:
             found = " ".join(f"{mode} {v[MEASURE]:.3f}" for mode, v in line.scores.items())
             self._retrieval = f"  {MEASURE} {found}"
             return
+        if isinstance(line, Refreshed):
+            self._negatives = f"  negatives {line.version} ({line.facts['overlap']:.0%} as before)"
+            return
         self.rows += line.rows
         self.tokens += line.tokens
         self.steps += 1
@@ -63,7 +68,7 @@ class Meter:
         rate = self.rows / max(1e-9, time.monotonic() - self._started)
         heads = " ".join(f"{name} {value:.3f}" for name, value in line.parts.items())
         remark = f"{line.phase} {line.step}/{line.steps}  {rate:,.1f} rows/s"
-        remark += f"  loss {line.loss:.4f} ({heads}){self._retrieval}"
+        remark += f"  loss {line.loss:.4f} ({heads}){self._retrieval}{self._negatives}"
         self._progress.update(line.share, self.tokens, remark)
         self._warn(line)
 
@@ -94,13 +99,16 @@ def train(
     with Progress("train", "tokens", stream=None if first else io.StringIO()) as progress:
         meter = Meter(progress)
         with StopRequest() as asked, _reported(config):
+            refresher = refresher_of(config, stage, phases, asked)
             Trainer(
                 model=model,
                 config=config.train,
                 phases=phases,
                 work=stage.workspace.path("state"),
                 log_path=storage.join(config.out, LOG),
-                hooks=Hooks(on_line=meter.show, should_stop=asked, evaluate=evaluate),
+                hooks=Hooks(
+                    on_line=meter.show, should_stop=asked, evaluate=evaluate, refresher=refresher
+                ),
                 events=storage.join(config.out, EVENTS) if config.train.tensorboard else "",
             ).run()
     if config.train.shard:
@@ -133,7 +141,8 @@ def publish(
     made, directory = stage.workspace.path("model"), stage.directory("model")
     checkpoint.save(model, made)
     description = stage.description("model")
-    rows = model_card.rows_of(config.out, inputs)
+    read = {name: listed for name, listed in inputs.items() if name != POOL}
+    rows = model_card.rows_of(config.out, read)
     toml = tomli_w.dumps(description["config"])
     card = model_card.card(description | {"name": _name(config)}, inputs, rows, lines, toml)
     storage.write_bytes(storage.join(made, "README.md"), card.encode())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from train.batching import Batch
 from train.data import prefetched
 from train.distributed import World
 from train.fits import Fits
+from train.fresh import Overlay
 from train.guard import Guard
 from train.log import StepReport
 from train.model import M3Model
@@ -48,17 +50,21 @@ class Learner:
         self._peaks = [group["lr"] for group in groups]
         self.optimizer = torch.optim.AdamW(groups, fused=True)
 
-    def texts(self, first: int) -> Iterator[Work]:
-        """Yield this process's texts of each step, read and tokenized while the last one trains."""
+    def texts(self, first: int, end: int, overlay: Overlay | None = None) -> Generator[Work]:
+        """Yield this process's texts of each step, read and tokenized while the last one trains.
+
+        `overlay` lays fresh negatives over the rows.
+        """
         seed = self.phase.config.seed
         reader = RowReader(self.phase.layout, self.phase.stage.data, seed)
 
         def read(job: tuple[int, Batch]) -> Work:
             step, batch = job
             generator = np.random.default_rng([seed, batch.epoch, step])
-            return self.task.read(reader.read(batch), generator)
+            rows = reader.read(batch)
+            return self.task.read(overlay(rows) if overlay else rows, generator)
 
-        batches = self.phase.batches(first, launch.rank())
+        batches = islice(self.phase.batches(first, launch.rank()), end - first)
         try:
             yield from prefetched(enumerate(batches, first), read)
         finally:

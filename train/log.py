@@ -67,7 +67,28 @@ class Judgement:
         return {name: getattr(self, name) for name in Judgement.__slots__}
 
 
-Line = StepReport | Judgement
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """Negatives mined anew came into use after a step."""
+
+    phase: str
+    step: int
+    version: int
+    mined_at: int
+    """The step whose weights mined them; earlier than `step` where another process did."""
+    seconds: float
+    """How long it took to mine them."""
+    facts: dict[str, Any]
+    """Rows mined anew, and how the negatives drift."""
+    held_out: dict[str, dict[str, float]]
+    """Retrieval for held-out queries with the weights of the step; empty: no evaluations."""
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in Refreshed.__slots__}
+
+
+Line = StepReport | Judgement | Refreshed
 
 
 class Log:
@@ -140,6 +161,9 @@ def _scalars(line: Line) -> Mapping[str, float]:
             for mode, measures in line.scores.items()
             for measure, value in measures.items()
         }
+    if isinstance(line, Refreshed):
+        numbers = {k: v for k, v in line.facts.items() if isinstance(v, int | float)}
+        return {f"negatives/{name.replace('_', ' ')}": v for name, v in numbers.items()}
     return {
         "loss/total": line.loss,
         **{f"loss/{name}": value for name, value in line.parts.items()},

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 
 from train import launch, sharding
 from train.fits import Fits
+from train.fresh import Refresher, Version
 from train.guard import Guard
 from train.learner import Learner
-from train.log import Judgement, Line, Log
+from train.log import Judgement, Line, Log, Refreshed
 from train.model import M3Model
 from train.optimizer import set_trainable
 from train.plan import Phase
@@ -31,6 +33,8 @@ class Hooks:
     """Is asked after each step."""
     evaluate: Callable[[M3Model], Scores] | None = None
     """Retrieves for held-out queries, every `train.evaluate_steps`."""
+    refresher: Refresher | None = None
+    """Mines negatives anew with the weights of the moment (ANCE)."""
 
 
 @dataclass(slots=True)
@@ -52,8 +56,14 @@ class PhaseRun:
     guard: Guard = field(init=False)
     watch: Watch = field(init=False)
     learner: Learner = field(init=False)
+    version: int = 0
+    """The negatives in use; 0: those of the shards."""
     _best: str = ""
     """The folder of the best weights."""
+    _saved: int = -1
+    """The step of the last checkpoint."""
+    _judged: tuple[int, Scores] = (-1, {})
+    """The last evaluation and its step."""
 
     def __post_init__(self) -> None:
         config = self.phase.config
@@ -64,17 +74,56 @@ class PhaseRun:
 
     def run(self, start: Position) -> None:
         """Train from a position in the phase, and save where the next one begins."""
+        self.version = start.negatives
         if start.step:
             self._recall(start)
         if not self.watch.has_seen_enough:
-            for step, work in enumerate(self.learner.texts(start.step), start.step):
-                share = (self.before + step + 1) / self.all_steps
-                self._tell(self.learner.learn(step, work, share))
-                if self._is_over(step + 1):
-                    break
+            self._take_steps(start.step)
         if self._best:
             sharding.load_weights(self.model, self.state.load(self._best, MODEL))
         self._write(Position(phase=self.phase.number + 1))
+
+    def _take_steps(self, first: int) -> None:
+        """Train from a step on; between two refreshes all rows have negatives of one version."""
+        refresher = self.hooks.refresher
+        every = refresher.every(self.phase) if refresher else 0
+        for start, end in spans(first, self.phase.steps, every):
+            if refresher and every and start and not start % every:
+                self._refresh(refresher, start)
+            overlay = None
+            if refresher and self.phase.stage.data == "training":
+                overlay = refresher.rows(self.version)
+            with closing(self.learner.texts(start, end, overlay)) as texts:
+                for step, work in enumerate(texts, start):
+                    share = (self.before + step + 1) / self.all_steps
+                    self._tell(self.learner.learn(step, work, share))
+                    if self._is_over(step + 1):
+                        return
+
+    def _refresh(self, refresher: Refresher, step: int) -> None:
+        """Take the negatives of now, from this step on."""
+        if refresher.wants_checkpoint and self._saved != step:
+            self._write(Position(phase=self.phase.number, step=step))
+        self.model.eval()
+        found = refresher.at(self.model, self.phase, step, self.version)
+        self._set_modes()
+        if found:
+            self.version = found.number
+            self._tell(self._refreshed(step, found))
+
+    def _refreshed(self, step: int, found: Version) -> Refreshed:
+        held_out = {}
+        if self.hooks.evaluate:
+            held_out = self._judged[1] if self._judged[0] == step else self._scores(step)
+        return Refreshed(
+            phase=self.phase.name,
+            step=step,
+            version=found.number,
+            mined_at=found.step,
+            seconds=found.seconds,
+            facts=found.facts,
+            held_out=held_out,
+        )
 
     def _is_over(self, done: int) -> bool:
         """Evaluate and save where it is time; tell whether there is nothing more to gain."""
@@ -92,14 +141,20 @@ class PhaseRun:
         return self.watch.has_seen_enough
 
     def _judge(self, done: int) -> None:
-        assert self.hooks.evaluate is not None
-        self.model.eval()
-        scores = launch.first_says(self.hooks.evaluate(self.model))
-        self._set_modes()
+        scores = self._scores(done)
         is_best = self.watch.see(done, scores)
         if is_best and self.phase.config.keep == "best":
             self._best = Position(phase=self.phase.number, step=done).folder
         self._tell(Judgement(phase=self.phase.name, step=done, scores=scores, is_best=is_best))
+
+    def _scores(self, done: int) -> Scores:
+        """Retrieve for held-out queries."""
+        assert self.hooks.evaluate is not None
+        self.model.eval()
+        scores: Scores = launch.first_says(self.hooks.evaluate(self.model))
+        self._set_modes()
+        self._judged = done, scores
+        return scores
 
     def _set_modes(self) -> None:
         set_trainable(self.model, self.phase.parts, self.unfrozen)
@@ -114,11 +169,17 @@ class PhaseRun:
         self.guard.losses = start.memory["losses"]
         self.watch = Watch(**start.memory["watch"])
         self._best = start.best
+        self._saved = start.step
 
     def _write(self, position: Position) -> None:
         """Save the weights and, inside the phase, what else it takes to go on."""
         files = {MODEL: sharding.whole(self.model.state_dict())}
-        position = replace(position, world=launch.world_size(), log_bytes=self.log.size())
+        position = replace(
+            position,
+            world=launch.world_size(),
+            log_bytes=self.log.size(),
+            negatives=self.version,
+        )
         if position.phase == self.phase.number:
             files[OPTIMIZER] = self.learner.state()
             memory = {"losses": self.guard.losses, "watch": asdict(self.watch)}
@@ -126,4 +187,15 @@ class PhaseRun:
         launch.meet()  # nobody reads any more what is dropped now
         if launch.rank() == 0:
             self.state.write(position, files)
+            if self.hooks.refresher:
+                self.hooks.refresher.saved(self.version)
+        self._saved = position.step
         launch.meet()
+
+
+def spans(first: int, steps: int, every: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, end) of the steps from `first` on, cut at multiples of `every` (0: none)."""
+    while first < steps:
+        end = min(steps, (first // every + 1) * every) if every else steps
+        yield first, end
+        first = end

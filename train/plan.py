@@ -39,10 +39,15 @@ class Phase:
         return bool(self.config.batch_sizes)
 
     @property
+    def epoch_steps(self) -> int:
+        """How many batches an epoch has."""
+        return len(self._epoch(0))
+
+    @property
     def steps(self) -> int:
         """How many batches there are; a share of an epoch is its first ones."""
         whole, share = divmod(self.config.epochs, 1)
-        each = len(self._epoch(0))
+        each = self.epoch_steps
         steps = int(whole) * each + math.ceil(round(share * each, 6))
         return min(steps, self.config.max_steps) if self.config.max_steps else steps
 

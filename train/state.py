@@ -40,6 +40,8 @@ class Position:
     """How long the log was: what comes behind is trained again."""
     best: str = ""
     """The folder with the best weights of the phase, if they are kept."""
+    negatives: int = 0
+    """The version of the negatives in use (train.fresh); 0: those of the shards."""
     memory: dict[str, Any] = field(default_factory=dict)
     """What the guard, the watch and the batches remember."""
 
@@ -59,8 +61,8 @@ class StateFolder:
         """Return a path inside the folder."""
         return os.path.join(self.root, *names)
 
-    def read(self, world: int = 1) -> Position | None:
-        """Return where the run stands, None at its beginning.
+    def read(self, world: int | None = 1) -> Position | None:
+        """Return where the run stands, None at its beginning; world None: whatever its processes.
 
         Raises `InputError` for a file that is damaged or of a run with other processes.
         """
@@ -72,7 +74,7 @@ class StateFolder:
                 position = Position(**json.load(handle))
         except (OSError, ValueError, TypeError) as error:
             raise self._damaged(path, str(error)) from error
-        if position.world != world:
+        if world is not None and position.world != world:
             raise InputError(
                 f"the run in {self.root} has {position.world} processes, not {world}: its batches "
                 f"are cut for so many; go on with --nproc-per-node {position.world} or remove it"

@@ -55,6 +55,7 @@ class Trainer:
         start = self._start(state)
         steps = [phase.steps for phase in phases]
         done = sum(steps[: start.phase]) + start.step
+        version = start.negatives
         path = self.log_path if launch.rank() == 0 else ""
         with logs.opened(path, start.log_bytes, self.events, done) as log:
             for number, phase in enumerate(phases[start.phase :], start.phase):
@@ -62,7 +63,8 @@ class Trainer:
                 run = PhaseRun(
                     self.model, phase, unfrozen, state, fits, log, self.hooks, before, sum(steps)
                 )
-                run.run(start if number == start.phase else Position())
+                run.run(start if number == start.phase else Position(negatives=version))
+                version = run.version
 
     def _fitted(self, phase: Phase, fits: Fits, unfrozen: list[bool]) -> Phase:
         """Return a phase with batches that fit into memory, measured where that is wanted."""
@@ -77,6 +79,9 @@ class Trainer:
         """Return where to go on, with the weights loaded."""
         position: Position | None = launch.first_says(state.read(launch.world_size()))
         if position is None:
+            if self.hooks.refresher and launch.rank() == 0:
+                self.hooks.refresher.reset()
+            launch.meet()
             return Position()
         sharding.load_weights(self.model, state.load(position.folder, MODEL))
         return position

@@ -20,7 +20,7 @@ from pipelines.terminal import say
 
 Vectors = Any
 
-OUTPUTS = ("training",)
+OUTPUTS = ("training", "pool")
 _ROWS_PER_RUN = 5000
 
 
@@ -100,6 +100,7 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
     pool = build_pool(rows, config.mining.negatives)
     chosen, found, vectors = mine(config, stage, pool)
     runs = spill_rows(config, stage, pool, chosen, found, vectors)
+    publish_pool(stage, pool, chosen)
     if not write_shards(config, stage, runs, beam_arguments):
         return
     counts = Counter({f"removed|{name}": n for name, n in chosen.removed.items()})
@@ -115,6 +116,16 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
     )
     if removed:
         say(f"  candidates removed: {removed}")
+
+
+def publish_pool(stage: Stage, pool: Any, chosen: Any) -> None:
+    """Write the passages and what is known of them: a training mines in them anew ([ance])."""
+    from mining.refresh import with_labelled
+    from mining.stored_pool import save
+
+    directory = stage.directory("pool")
+    parts = save(directory, pool, with_labelled(pool.negatives, chosen.ids))
+    manifest.publish(directory, stage.description("pool"), parts)
 
 
 def chosen_rows(config: RunConfig, sources: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

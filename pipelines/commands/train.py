@@ -17,6 +17,7 @@ from train.stopping import Stopped
 
 OUTPUTS = ("model",)
 FILTERED = ("consistent-pairs",)
+POOL = "pool"
 
 
 _NO_RESULT = ("save_steps", "spike_factor", "tensorboard")
@@ -45,8 +46,11 @@ def input_manifests(config: RunConfig) -> dict[str, dict[str, Any]]:
     """Return the manifests of the folders that the stages read, by folder."""
     from train.plan import sources_of
 
-    made_by = {"training": "make mine-negatives"} | dict.fromkeys(FILTERED, "make filter-pairs")
-    folders = (folder_of(config, name) for name in sources_of(config.train))
+    made_by = dict.fromkeys(("training", POOL), "make mine-negatives")
+    made_by |= dict.fromkeys(FILTERED, "make filter-pairs")
+    folders = [folder_of(config, name) for name in sources_of(config.train)]
+    if config.ance.enabled:
+        folders.append(POOL)
     return {
         folder: manifest.read(storage.join(config.out, folder), made_by.get(folder, "make curate"))
         for folder in folders
@@ -84,7 +88,7 @@ def describe(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> str:
 
 
 def _listed(inputs: dict[str, dict[str, Any]]) -> str:
-    return ", ".join(f"{found['rows']:,} {folder}" for folder, found in inputs.items())
+    return ", ".join(f"{m['rows']:,} {name}" for name, m in inputs.items() if name != POOL)
 
 
 def stage_for(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> Stage:
@@ -93,11 +97,15 @@ def stage_for(config: RunConfig, inputs: dict[str, dict[str, Any]]) -> Stage:
         raise ConfigError(f"out = {config.out!r}: training writes to a local folder")
     folder = encoder_folder(config.model.encoder)
     train = {k: v for k, v in to_dict(config.train).items() if k not in _NO_RESULT}
+    settings = {"train": train, "model": to_dict(config.model)}
+    if config.ance.enabled:
+        ance = {k: v for k, v in to_dict(config.ance).items() if k != "poll_seconds"}
+        settings |= {"ance": ance, "mining": to_dict(config.mining)}
     return Stage(
         name="train",
         out=config.out,
         outputs=OUTPUTS,
-        config={"train": train, "model": to_dict(config.model)},
+        config=settings,
         inputs=[*map(manifest.content_digest, inputs.values()), describe_encoder(folder)],
     )
 

@@ -48,6 +48,7 @@ def page(name: str, lines: Sequence[Line]) -> str:
             *(_losses(phase, found) for phase, found in by_phase.items()),
             _course(steps),
             *(_held_out(phase, [j for j in judged if j["phase"] == phase]) for phase in phases),
+            _negatives([line for line in lines if "version" in line]),
             _table(by_phase),
         )
     )
@@ -99,6 +100,42 @@ def _held_out(phase: str, judged: Sequence[Line]) -> str:
     best = [str(line["step"]) for line in judged if line["is_best"]]
     note = f"Retrieval for held-out queries at {len(judged)} points; best at step {best[-1]}."
     return section(f"Held-out queries in {phase}", note, grid(cells))
+
+
+_DRIFT = {
+    "overlap": "share of the earlier negatives that stay",
+    "margin": "positive's score minus negative's",
+    "suspects": "share of false-negative suspects",
+    "suspects_at_margin": "share above the margin",
+    "stale": "earlier negatives above the positive",
+}
+
+
+def _negatives(refreshed: Sequence[Line]) -> str:
+    """Return how the negatives moved from one refresh to the next."""
+    if not refreshed:
+        return ""
+    cells = [
+        _cell(title, [line["facts"][name] for line in refreshed]) for name, title in _DRIFT.items()
+    ]
+    held_out = [line["held_out"] for line in refreshed if line["held_out"]]
+    for mode in held_out[0] if held_out else ():
+        cells.append(_cell(f"held-out {mode} nDCG@10", [s[mode]["nDCG@10"] for s in held_out]))
+    header = ("stage, step", "version", "mined at", "rows", "starved", "passages", "time")
+    rows = [
+        (
+            f"{line['phase']}, {number(line['step'])}",
+            *(number(n) for n in (line["version"], line["mined_at"])),
+            *(number(line["facts"][name]) for name in ("rows", "starved", "passages")),
+            duration(line["seconds"]),
+        )
+        for line in refreshed
+    ]
+    note = (
+        "A suspect is one of the best candidates that scores above the positive: a false "
+        "negative, or a question the model does not answer yet. None of them is taken."
+    )
+    return section("Negatives mined anew", note, grid(cells) + plain_table(header, rows))
 
 
 def _cell(title: str, values: Sequence[float], low: float | None = None) -> str:
