@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mining.config import MiningConfig
-from mining.encode import Vectors
-from mining.index import Ids
 from mining.negatives import Candidates, Chosen, Mask, choose
+from mining.shards import Ids, Shards, Vectors, score_pairs
 
 _NO_MARGIN = 10.0  # of the positive's score: nothing is too close
 
@@ -70,7 +69,7 @@ def drift_of(
     found: Candidates,
     chosen: Chosen,
     old: Ids,
-    vectors: Mapping[str, Vectors],
+    vectors: Mapping[str, Shards],
     config: MiningConfig,
 ) -> Drift:
     """Return how the mined negatives of Q queries have moved from the (Q, n) old ones.
@@ -81,7 +80,11 @@ def drift_of(
     margins = (positive[:, None] - chosen.scores)[new]
     best = choose(found, replace(config, max_positive_ratio=_NO_MARGIN))
     close = limits(positive, config.max_positive_ratio)
-    old_scores = pair_scores(vectors["queries"], vectors["passages"], old)
+    old_scores = np.zeros(old.shape, np.float32)
+    asked, places = np.nonzero(old >= 0)
+    old_scores[asked, places] = score_pairs(
+        vectors["queries"], vectors["passages"], asked, old[asked, places]
+    )
     return Drift(
         overlap=overlap(old, chosen.ids),
         margin=float(margins.mean()) if margins.size else 0.0,
@@ -109,14 +112,3 @@ def share_above(scores: Vectors, real: Mask, limit: Vectors) -> float:
     """Return the share of the real ones of (Q, n) scores that are above their row's limit."""
     above = (scores > limit[:, None]) & real
     return float(above.sum() / max(1, real.sum()))
-
-
-def pair_scores(queries: Vectors, passages: Vectors, ids: Ids) -> Vectors:
-    """Return the (Q, n) scores of queries with the passages of (Q, n) numbers; of -1 any."""
-    found = np.empty(ids.shape, np.float32)
-    for start in range(0, len(ids), 1024):
-        rows = slice(start, start + 1024)
-        own = np.asarray(passages[ids[rows].reshape(-1)], np.float32)
-        own = own.reshape(*ids[rows].shape, -1)
-        found[rows] = np.einsum("qd,qnd->qn", np.asarray(queries[rows], np.float32), own)
-    return found

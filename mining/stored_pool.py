@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curation import storage
-from mining.index import Ids
 from mining.pool import Pool
+from mining.shards import Ids
 from train import arrow_file, fresh
 
 _LIST = pa.list_(pa.int64())

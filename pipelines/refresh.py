@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,23 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from mining import index
-from mining.encode import encode_dense
-from mining.index import Ids
+from mining.cache import model_facts
+from mining.encode_parts import PartEncoder
+from mining.index import DenseIndex
 from mining.negatives import choose
 from mining.refresh import drift_of, due, with_labelled, without
+from mining.shards import Ids, Shards
 from mining.stored_pool import Texts, load, mined
+from mining.text_parts import ListedTexts
 from pipelines.commands.mine import candidates_of
 from pipelines.config import RunConfig
-from pipelines.merges import load_array, save_array
 from train import fresh, launch
 from train.fresh import Negatives, Version, Versions
 from train.model import M3Model
 from train.precision import resolve_precision
-
-Vectors = Any
-
-_PART = 16_384  # texts of a part: 25 MB of vectors with 384 numbers each
 
 
 @dataclass(frozen=True)
@@ -63,14 +60,14 @@ class Miner:
         number, started = last + 1, time.monotonic()
         rows = due(len(self.pool.queries), self.config.ance.fraction, number, self._seed)
         queries = self.pool.queries.take(rows, ["query"])["query"].to_pylist()
-        texts = {"passages": Texts(self.pool.passages), "queries": queries}
-        folder = self._vectors(f"vectors-{phase}-{step}-{number}")
-        for name, listed in texts.items():
-            self._encode(model, folder, name, listed)
-        launch.meet()
+        folder = self._vectors(f"vectors-{phase}-{step}")
+        encoder, size = self._encoder(model, folder), self.config.mining.encode.part_texts
+        vectors = {
+            name: encoder.encode(ListedTexts(texts, size), is_query=name == "queries").dense
+            for name, texts in (("passages", Texts(self.pool.passages)), ("queries", queries))
+        }
         if launch.rank() == 0:
-            vectors = {name: _joined(folder, name, len(listed)) for name, listed in texts.items()}
-            negatives, facts = self._chosen(rows, vectors, number)
+            negatives, facts = self._chosen(rows, vectors, number, folder)
             seconds = time.monotonic() - started
             version = Version(number=number, phase=phase, step=step, seconds=seconds, facts=facts)
             self.versions.write(version, negatives)
@@ -79,7 +76,7 @@ class Miner:
         return number
 
     def _vectors(self, name: str) -> str:
-        """Return the folder of a refresh's vectors; those of killed ones with other weights go."""
+        """Return the folder of a refresh's vectors; those of other weights go."""
         if launch.rank() == 0:
             for path in Path(self.work).glob("vectors-*"):
                 if path.name != name:
@@ -91,33 +88,32 @@ class Miner:
     def _seed(self) -> int:
         return self.config.mining.seed
 
-    def _encode(self, model: M3Model, folder: str, name: str, texts: Sequence[str]) -> None:
-        """Encode the parts of this process that are not there yet."""
-        mining = self.config.mining
-        dtype = mining.dtype
-        if dtype == "auto":  # no probe: a run that goes on must choose as before
+    def _encoder(self, model: M3Model, folder: str) -> PartEncoder:
+        """Return the encoder where the model is: the trainer's device.
+
+        No probe decides on the precision: a run that goes on must choose as before.
+        """
+        encode = self.config.mining.encode
+        dtype = encode.dtype
+        if dtype == "auto":
             dtype = resolve_precision(self.config.train.precision, model.device)
-        missing = [part for part in _parts(folder, name, len(texts)) if not os.path.exists(part[0])]
-        shared = self.config.train.shard and launch.world_size() > 1  # all must encode together
-        every, first = (1, 0) if shared else (launch.world_size(), launch.rank())
-        for path, start, end in launch.first_says(missing)[first::every]:
-            vectors = encode_dense(
-                model,
-                texts[start:end],
-                is_query=name == "queries",
-                budget=mining.batch_tokens,
-                dtype=dtype,
-            )
-            if not shared or launch.rank() == 0:
-                save_array(path, vectors)
+        return PartEncoder(model, encode, dtype, folder, lambda _: None, model_facts(model))
 
     def _chosen(
-        self, rows: Ids, vectors: dict[str, Vectors], number: int
+        self, rows: Ids, vectors: Mapping[str, Shards], number: int, folder: str
     ) -> tuple[Negatives, dict[str, Any]]:
         """Search and choose for the due rows; return all rows' negatives, and what changed."""
         pool, config = load(self.pool, rows), self.config.mining
-        scores, ids = index.search(vectors["queries"], vectors["passages"], config.depth)
-        found = candidates_of(pool, vectors, ids, scores)
+        index = DenseIndex.build(
+            vectors["passages"],
+            config.index,
+            queries=vectors["queries"],
+            depth=config.depth,
+            first=config.first_rank,
+            folder=os.path.join(folder, "index"),
+        )
+        scores, ids = index.search(vectors["queries"], config.depth)
+        found = candidates_of(pool, dict(vectors), ids, scores)
         chosen = choose(found, config)
         before = self._negatives(number - 1)
         old = without(before.ids[rows], pool.negatives)
@@ -135,14 +131,3 @@ class Miner:
         ids = mined(self.pool)[:, :wide]
         padded = np.pad(ids, ((0, 0), (0, wide - ids.shape[1])), constant_values=-1)
         return Negatives(ids=padded, made=np.zeros(len(ids), np.int32))
-
-
-def _parts(folder: str, name: str, count: int) -> Iterator[tuple[str, int, int]]:
-    """Yield (path, first, end) of the parts of so many texts."""
-    for start in range(0, count, _PART):
-        path = os.path.join(folder, f"{name}-{start // _PART:05d}.npy")
-        yield path, start, min(count, start + _PART)
-
-
-def _joined(folder: str, name: str, count: int) -> Vectors:
-    return np.concatenate([load_array(path) for path, _, _ in _parts(folder, name, count)])

@@ -40,6 +40,11 @@ def check(config: RunConfig, phases: Sequence[Phase]) -> None:
             "[ance] asks for fresh negatives, but no stage takes any: that needs a stage of kind "
             "finetune or pretrain with data = 'training' and negatives > 0"
         )
+    if config.train.shard and config.ance.mode == "in_process":
+        raise ConfigError(
+            "ance.mode = 'in_process' encodes with whole weights, but train.shard = true leaves "
+            "each process a piece; set ance.mode = 'follow' and run `python -m pipelines refresh`"
+        )
     for phase in phases:
         teacher = phase.config.loss.teacher
         if refreshes(phase) and teacher != "none":

@@ -180,7 +180,7 @@ def test_nothing_is_left_over(finished: Run) -> None:
     assert {path.name.partition("-")[0] for path in finished.out.iterdir()} == {
         "scores",
         *("documents", "pairs", "rejects", "question", "questions", "responses"),
-        *("training", "model", "metrics", "reports", "README.md"),
+        *("training", "pool", "model", "metrics", "reports", "README.md"),
     }
 
 

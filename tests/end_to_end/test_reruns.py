@@ -51,13 +51,13 @@ def test_demo_runs_all_stages_in_order(finished: Run) -> None:
 
 def test_a_changed_check_reruns_synth_without_asking(finished: Run, out_with: OutWith) -> None:
     """Another bound on copies rejudges the kept answers; equal questions leave mining as it is."""
-    out = out_with(*CURATED, "questions", "responses", "training")
+    out = out_with(*CURATED, "questions", "responses", "training", "pool")
     asked = len(finished.server.requests)
     common = ("--config", finished.config, "--out", out, "--set", "synthesis.max_copied_share=0.61")
     results = {stage: run(stage, *common) for stage in ("curate", "synth", "mine-negatives")}
     assert results["curate"].out.startswith("curate: up to date")
     assert "(0 answers asked, 36 kept from before" in results["synth"].out
-    assert results["mine-negatives"].out.startswith("mine-negatives: up to date (59 training)")
+    assert results["mine-negatives"].out.startswith("mine-negatives: up to date (59 training, ")
     assert len(finished.server.requests) == asked
     assert parts_only(digests(out / "questions")) == parts_only(digests(finished.out / "questions"))
 

@@ -12,6 +12,7 @@ from mining.config import MiningConfig
 from mining.negatives import Candidates, choose
 from mining.refresh import drift_of, due, limits, overlap, with_labelled, without
 from mining.refresh_config import AnceConfig
+from mining.shards import Shards
 
 
 @given(st.integers(1, 60), st.integers(1, 7), st.integers(0, 5))
@@ -58,7 +59,8 @@ def test_drift_by_hand() -> None:
     """One query along (1, 0); passage i scores SCORES[i], passage 0 is the positive."""
     scores = np.array([0.8, 0.9, 0.79, 0.5, 0.4, 0.1], np.float32)
     passages = np.stack([scores, np.zeros(6, np.float32)], 1)
-    vectors = {"queries": np.array([[1.0, 0.0]], np.float32), "passages": passages}
+    queries = np.array([[1.0, 0.0]], np.float32)
+    vectors = {"queries": Shards([queries]), "passages": Shards([passages])}
     order = np.argsort(-scores)[None]
     found = Candidates(
         ids=order,

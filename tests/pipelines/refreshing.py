@@ -38,7 +38,10 @@ relations = ["title-body"]
 negatives = 2
 depth = 20
 max_positive_ratio = 0.99
+[mining.encode]
 dtype = "fp32"
+store = "fp32"
+part_texts = 5
 [train]
 epochs = 2
 batch_tokens = 200

@@ -195,7 +195,7 @@ def same_weights(one: Path, two: Path) -> bool:
 @pytest.mark.parametrize(
     ("file", "complete"),
     [
-        ("passages-00000.npy", True),
+        ("a.dense.npy", True),
         ("queries-00000.npy", False),
         ("version-000001/version.json", False),
         ("version-000002/version.json", True),
