@@ -195,13 +195,13 @@ def same_weights(one: Path, two: Path) -> bool:
 @pytest.mark.parametrize(
     ("file", "complete"),
     [
-        ("a.dense.npy", True),
-        ("queries-00000.npy", False),
+        ("vectors-1-2/", True),
+        ("vectors-1-4/", False),
         ("version-000001/version.json", False),
         ("version-000002/version.json", True),
         ("schedule.json", True),
     ],
-    ids=["encoding", "before queries", "before the mark", "after the mark", "after the plan"],
+    ids=["amid encoding", "before encoding", "before the mark", "after the mark", "after the plan"],
 )
 def test_killed_in_a_refresh(
     mined: str, finished: Path, tmp_path: Path, file: str, complete: bool
