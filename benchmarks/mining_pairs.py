@@ -1,8 +1,9 @@
-"""Real (query, passage) pairs of the data folder, read in place; nothing is copied into the project.
+"""Real (query, passage) pairs of the data folder, read in place: nothing is copied.
 
 The passages are those of the retrieval sets and the paragraphs of the English and the Italian
-Wikipedia and of a handbook in twelve languages, in Latin script, which the English encoder of the comparison can read. Each gets one
-query that no other passage has: a question that it answers, else its title, else its first sentence.
+Wikipedia and of a handbook in twelve languages, as far as they are in Latin script, which the
+English encoder of the comparison can read. Each gets one query that no other passage has: a
+question that it answers, else its title, else its first sentence.
 """
 
 from __future__ import annotations

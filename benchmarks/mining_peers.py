@@ -52,7 +52,8 @@ def ours(arguments: argparse.Namespace, name: str, folder: Path) -> list[str]:
         "depth": NEGATIVES + 1,
         "max_positive_ratio": 0.0,
         "filters": [],
-        "dtype": name.partition("-")[2],
+        "encode.dtype": name.partition("-")[2],
+        "encode.store": "fp32",
     }
     lines = [f"out = {json.dumps(str(out))}", "splits.held_out = 0.0"]
     lines += [f"model.{key} = {json.dumps(value)}" for key, value in model.items()]

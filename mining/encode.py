@@ -60,8 +60,12 @@ def encode_batches(
     budget: int,
     dtype: str,
     report: Report | None = None,
+    multi_vector: bool = True,
 ) -> Iterator[tuple[npt.NDArray[np.int64], Embeddings]]:
-    """Yield (indices into `texts`, their embeddings); `budget` is tokens per batch with padding."""
+    """Yield (indices into `texts`, their embeddings); `budget` is tokens per batch with padding.
+
+    Without `multi_vector` the token vectors are not computed and have no width.
+    """
     done = tokens = 0
     for start, end in _windows(texts):
         rows = model.tokenize(texts[start:end], is_query=is_query)
@@ -69,7 +73,7 @@ def encode_batches(
         for group in token_batches(lengths, budget):
             ids, mask = model.pad([rows[i] for i in group.tolist()])
             with torch.inference_mode(), autocast(model.device, dtype):
-                embeddings = model(ids, mask)
+                embeddings = model(ids, mask, multi_vector=multi_vector)
             yield group + start, embeddings
             done += len(group)
             tokens += sum(lengths[i] for i in group.tolist())
@@ -102,7 +106,13 @@ def encode_dense(
     width = int(model.encoder.config.hidden_size)
     vectors = np.empty((len(texts), width), np.float32)
     batches = encode_batches(
-        model, texts, is_query=is_query, budget=budget, dtype=dtype, report=report
+        model,
+        texts,
+        is_query=is_query,
+        budget=budget,
+        dtype=dtype,
+        report=report,
+        multi_vector=False,
     )
     for indices, embeddings in batches:
         vectors[indices] = embeddings.dense.float().cpu().numpy()

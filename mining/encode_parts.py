@@ -199,6 +199,7 @@ class _Job:
                 budget=config.batch_tokens,
                 dtype=self.encoder.dtype,
                 report=report,
+                multi_vector=False,
             )
         except torch.OutOfMemoryError as error:
             raise ConfigError(

@@ -47,15 +47,23 @@ class M3Model(nn.Module):
         special = {getattr(tokenizer, name) for name in _UNWEIGHTED} - {None}
         self.register_buffer("unweighted", torch.tensor(sorted(special)), persistent=False)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Embeddings:
-        """Return the embeddings of (N, L) token ids; heads are computed in fp32."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, *, multi_vector: bool = True
+    ) -> Embeddings:
+        """Return the embeddings of (N, L) token ids; heads are computed in fp32.
+
+        Without `multi_vector` the token vectors have no width: of an encoder of 6 layers of 384
+        they take 4 % of the time.
+        """
         hidden, pooled = self.states(input_ids, attention_mask)
         mask = attention_mask.bool()
         inner = torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], dim=1)
         special = (input_ids[..., None] == self.get_buffer("unweighted")).any(-1)
         with torch.autocast(hidden.device.type, enabled=False):
             weights = torch.relu(self.sparse_linear(hidden)).squeeze(-1)
-            vectors = nn.functional.normalize(self.colbert_linear(hidden), dim=-1)
+            vectors = hidden[..., :0]
+            if multi_vector:
+                vectors = nn.functional.normalize(self.colbert_linear(hidden), dim=-1)
         return Embeddings(
             dense=nn.functional.normalize(pooled, dim=-1),
             weights=weights.masked_fill(special | ~mask, 0.0),

@@ -29,7 +29,7 @@ class Embeddings:
     weights: Tensor
     """(N, L) sparse weights, >= 0; 0 at special and padding tokens."""
     vectors: Tensor
-    """(N, L, c) L2-normalised token vectors."""
+    """(N, L, c) L2-normalised token vectors; c = 0 where they were not asked for."""
     ids: Tensor
     """(N, L) token ids."""
     mask: Tensor

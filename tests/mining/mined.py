@@ -42,10 +42,11 @@ def write_pairs(out: Path, pairs: Iterable[Pair]) -> None:
 
 def write_config(out: Path, encoder: str, mining: Mapping[str, Any], **model: Any) -> Path:
     """Write a config that mines for all pairs; tables are written in JSON, which TOML's are too."""
-    chosen = {"relations": ["title-body"], "max_positive_ratio": 10.0, "dtype": "fp32", **mining}
+    chosen = {"relations": ["title-body"], "max_positive_ratio": 0.0, **mining}
     model = {"encoder": encoder, "max_query_tokens": 32, "max_passage_tokens": 64, **model}
     lines = [f"out = {json.dumps(str(out))}", "splits.held_out = 0.0"]
     lines += [f"model.{name} = {toml(value)}" for name, value in model.items()]
+    chosen["encode"] = {"dtype": "fp32", "store": "fp32", **chosen.get("encode", {})}
     lines += [f"mining.{name} = {toml(value)}" for name, value in chosen.items()]
     path = out / "run.toml"
     out.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,11 @@ def toml(value: Any) -> str:
 
 
 def try_to_mine(
-    out: Path, encoder: str, pairs: Iterable[Pair], model: Mapping[str, Any] | None = None, **mining: Any
+    out: Path,
+    encoder: str,
+    pairs: Iterable[Pair],
+    model: Mapping[str, Any] | None = None,
+    **mining: Any,
 ) -> Result:
     """Write the pairs and run `mine-negatives` on them."""
     write_pairs(out, pairs)

@@ -54,6 +54,17 @@ def test_queries_are_encoded_as_queries(model: M3Model) -> None:
     assert np.abs(found[0] - alone(model, TEXTS[0])).max() > 0.01
 
 
+def test_token_vectors_are_made_where_they_are_asked_for(model: M3Model) -> None:
+    """Without them dense and sparse are the same bits, and token vectors have no width."""
+    batch = model.pad(model.tokenize(TEXTS, is_query=False))
+    with torch.no_grad():
+        whole, lean = model(*batch), model(*batch, multi_vector=False)
+    assert lean.vectors.shape == (*batch[0].shape, 0)
+    assert whole.vectors.shape == (*batch[0].shape, 32)
+    for name in ("dense", "weights", "ids", "mask"):
+        assert torch.equal(getattr(lean, name), getattr(whole, name))
+
+
 def test_no_texts_give_no_vectors(model: M3Model) -> None:
     """An empty list is no error."""
     found = encode_dense(model, [], is_query=False, budget=100, dtype="fp32")
