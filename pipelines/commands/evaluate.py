@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -140,6 +141,10 @@ def run(config: RunConfig, trained: dict[str, Any] | None) -> None:
     storage.write_json(storage.join(directory, RESULTS), results)
     parts = [_part(directory, name, results) for name in (RESULTS, *files)]
     manifest.publish(directory, stage.description("metrics"), parts)
+    if config.evaluation.report:
+        from pipelines.report import evaluation as report
+
+        report.write(storage.join(config.out, PAGE), os.path.basename(config.out), results)
     say(results_table(results))
     queries = sum(s["queries"] for s in results["sets"])
     documents = sum(s["documents"] for s in results["sets"])

@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+from pipelines.evaluation.sets import RetrievalSet
 from tests.builders import articles
 
 JUDGED = (("q0", "d1", 1), ("q2", "d2", 2), ("q2", "d3", 0))
@@ -30,3 +31,16 @@ def write_beir(
         path = folder / (name + ".gz" * packed)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+
+
+def of_lengths(lengths: dict[str, int]) -> RetrievalSet:
+    """Return a set whose queries each have one relevant document, of so many characters."""
+    names = list(lengths)
+    return RetrievalSet(
+        name="set",
+        query_ids=names,
+        queries=[f"text of {name}" for name in names],
+        document_ids=[f"{name}-d" for name in names],
+        documents=["x" * length for length in lengths.values()],
+        judgements={name: {f"{name}-d": 1} for name in names},
+    )
