@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -128,3 +129,12 @@ def cut(parts: Iterable[Csr], size: int) -> Iterator[Csr]:
             waiting = [whole.rows(size, len(whole))]
     if sum(map(len, waiting)):
         yield concatenate(waiting)
+
+
+def as_weights(texts: Csr) -> list[dict[int, float]]:
+    """Return the token weights of each text."""
+    borders = texts.indptr.tolist()
+    return [
+        dict(zip(texts.tokens[a:b].tolist(), texts.weights[a:b].tolist(), strict=True))
+        for a, b in pairwise(borders)
+    ]

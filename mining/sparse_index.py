@@ -134,6 +134,12 @@ class SparseIndex:
         blocks = [Block.open(folder, _name(n), size) for n, size in enumerate(listed["blocks"])]
         return cls(blocks, listed["vocabulary"])
 
+    def scores(self, queries: Csr, row: int) -> Floats:
+        """Return all texts' scores for one of the queries: (N,), 0 where nothing is shared."""
+        query = self._query(queries, row)
+        parts = [block.scores(*query) for block in self.blocks]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
     def search(self, queries: Csr, depth: int, allowed: Mask | None = None) -> tuple[Floats, Ints]:
         """Return (Q, depth) scores and text numbers, best first, equal scores by number.
 

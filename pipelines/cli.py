@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from curation.errors import ThreefoldError
+from pipelines.commands import search_arguments
 from pipelines.terminal import say
 from train.stopping import Stopped
 
@@ -87,6 +88,27 @@ COMMANDS = {
             "with this program's and prints the largest difference; more than 1e-4 is an error."
         ),
     ),
+    "index": (
+        "pipelines.commands.index",
+        "a corpus and a checkpoint → a dense, sparse and multi-vector index on disk",
+        (
+            "Encodes JSON lines, Parquet or BEIR corpora with all three heads and writes a\n"
+            "memory-mapped index. A killed run goes on where it was; unchanged parts stay."
+        ),
+    ),
+    "search": (
+        "pipelines.commands.search",
+        "an index and a query → passages with the score of each head and the shared tokens",
+        "Searches an index that `index` wrote: one query, or a file of them.",
+    ),
+    "serve": (
+        "pipelines.commands.serve",
+        "an index → a local search page and JSON API",
+        (
+            "GET / is a page without scripts; GET /api/search?q=...&mode=...&language=...&top=...\n"
+            "and POST /api/search (a query as JSON, or a list) and GET /api/info answer in JSON."
+        ),
+    ),
     "demo": (
         "pipelines.commands.demo",
         "all of the above, one after the other",
@@ -130,6 +152,8 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("section", nargs="?", default="", help="as train or train.loss")
         elif name == "export":
             _add_export(command)
+        elif name in ("index", "search", "serve"):
+            getattr(search_arguments, f"add_{name}")(command)
         else:
             _add_common(command)
         if name == "evaluate":

@@ -21,7 +21,12 @@ _UNPRINTABLE = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\uf
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line of result; progress goes to standard error, results to standard output."""
-    print(text.translate(_UNPRINTABLE), file=stream or sys.stdout, flush=True)
+    print(printable(text), file=stream or sys.stdout, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return text without characters that steer a terminal."""
+    return text.translate(_UNPRINTABLE)
 
 
 def duration(seconds: float) -> str:
