@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train import mcls
+from train import mcls, packing
 from train.config import ModelConfig
 from train.scoring import Embeddings
 
@@ -30,6 +30,7 @@ class M3Model(nn.Module):
     def __init__(self, encoder: Any, tokenizer: Any, config: ModelConfig) -> None:
         super().__init__()
         hidden = int(encoder.config.hidden_size)
+        packing.prepare(encoder)
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.config = config
@@ -77,9 +78,9 @@ class M3Model(nn.Module):
         if self.config.mcls_tokens and not self.training:
             cls, pad = self.tokenizer.cls_token_id, self.tokenizer.pad_token_id
             spread = mcls.spread(ids, mask, self.config.mcls_tokens, cls, pad)
-            hidden = self.encoder(input_ids=spread.ids, attention_mask=spread.mask)[0].float()
+            hidden = packing.states(self.encoder, spread.ids, spread.mask).float()
             return hidden[:, spread.own], mcls.pooled(hidden, spread)
-        hidden = self.encoder(input_ids=ids, attention_mask=mask)[0].float()
+        hidden = packing.states(self.encoder, ids, mask).float()
         return hidden, self._pooled(hidden, mask)
 
     def _pooled(self, hidden: Tensor, mask: Tensor) -> Tensor:

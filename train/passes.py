@@ -3,7 +3,8 @@
 plain       all activations of all sub-batches are kept: fastest, most memory.
 checkpoint  one graph of which each sub-batch's activations are computed again when needed.
 cache       embeddings only are kept; each sub-batch is encoded again, with a graph, to take the
-            gradients of its embeddings on. The least memory: nothing of a graph exists before.
+            gradients of its embeddings on. The least memory: one sub-batch's graph at any time. So
+            that of the first, whose gradients are taken first, is kept and not computed twice.
 
 The second encoding runs with the random numbers of the first, so dropout is the same.
 """
@@ -29,7 +30,7 @@ RandomState = tuple[Tensor, list[Tensor]]
 
 @dataclass(slots=True)
 class Passes:
-    """The sub-batches of a step: `forward` once, then `backward` once."""
+    """The sub-batches of a step, the most expensive first: `forward` once, then `backward` once."""
 
     model: M3Model
     rows: TokenRows
@@ -37,36 +38,35 @@ class Passes:
     heads: Sequence[str]
     memory: str
     dtype: str
-    _graphs: list[Ragged] = field(default_factory=list)
-    _states: list[RandomState] = field(default_factory=list)
+    _graphs: dict[int, Ragged] = field(default_factory=dict)
+    _states: dict[int, RandomState] = field(default_factory=dict)
 
     def forward(self) -> list[Ragged]:
         """Return the embeddings of each sub-batch, without a graph."""
-        cached = self.memory == "cache" and len(self.groups) > 1
-        found = []
-        for group in self.groups:
-            if cached:
-                self._states.append(_random_state())
-                with torch.no_grad():
-                    part = self._encode(group)
-            else:
-                part = (
-                    self._recomputed(group) if self.memory == "checkpoint" else self._encode(group)
-                )
-                self._graphs.append(part)
-            found.append(map_tensors(part, Tensor.detach))
-        return found
+        # The graph that stays comes last: the others are encoded before it takes memory.
+        found = {number: self._embedded(number) for number in reversed(range(len(self.groups)))}
+        return [found[number] for number in range(len(self.groups))]
+
+    def _embedded(self, number: int) -> Ragged:
+        group = self.groups[number]
+        if self.memory == "cache" and number:
+            self._states[number] = _random_state()
+            with torch.no_grad():
+                return self._encode(group)
+        encode = self._recomputed if self.memory == "checkpoint" else self._encode
+        self._graphs[number] = encode(group)
+        return map_tensors(self._graphs[number], Tensor.detach)
 
     def backward(self, gradients: Iterable[Sequence[Tensor]]) -> None:
         """Take the gradients of each sub-batch's embeddings on to the parameters."""
-        for number, (group, given) in enumerate(zip(self.groups, gradients, strict=True)):
-            if self._graphs:
-                part = self._graphs[number]
-                self._graphs[number] = map_tensors(part, Tensor.detach)  # frees its graph after
+        for number, given in enumerate(gradients):
+            if number in self._graphs:
+                part = self._graphs.pop(number)
             else:
                 with _replayed(self._states[number]):
-                    part = self._encode(group)
+                    part = self._encode(self.groups[number])
             _pass_on(part, given)
+            del part  # and its graph, before the next is computed
 
     def _encode(self, group: Indices) -> Ragged:
         ids, mask = self.model.pad([self.rows[i] for i in group.tolist()])

@@ -52,6 +52,12 @@ def extend(encoder: Any, tokens: int) -> None:
         )
 
 
+def learned_positions(encoder: Any) -> int:
+    """Return the row of the first token's position in an encoder's table of positions."""
+    table = _table(encoder)
+    return 0 if table is None else _offset(table)
+
+
 def _table(encoder: Any) -> nn.Embedding | None:
     table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
     return table if isinstance(table, nn.Embedding) else None

@@ -218,7 +218,7 @@ def test_run_finds_its_batches_and_keeps_them(
     tiny_encoder: str, shards: list[Shard], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that goes on measures nothing again and ends as if never stopped."""
-    config = replace(CONFIG, batch_sizes=(), batch_tokens=0, epochs=1, memory_gb=1.0)
+    config = replace(CONFIG, batch_sizes=(), batch_tokens=0, epochs=1, memory_gb=2.0)
     monkeypatch.setattr(autobatch, "_LEAST_STEPS", 6)
     monkeypatch.setattr(autobatch, "_MEASURED", 256)
     whole = load(tiny_encoder, MODEL)

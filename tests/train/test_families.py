@@ -121,7 +121,7 @@ def test_attention_is_sdpa_and_weights_are_fp32(folder: str, tmp_path: Path) -> 
     shutil.copytree(folder, half)
     AutoModel.from_pretrained(folder).to(torch.bfloat16).save_pretrained(half)
     found = load(str(half), CONFIG)
-    assert found.encoder.config._attn_implementation == "sdpa"
+    assert found.encoder.config._attn_implementation in ("sdpa", "threefold")
     assert {p.dtype for p in found.parameters()} == {torch.float32}
 
 
