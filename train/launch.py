@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -73,6 +73,11 @@ def first_says(value: Any) -> Any:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def first_does(work: Callable[[], Any]) -> Any:
+    """Return what `work` returns in process 0, which alone calls it; the others wait."""
+    return first_says(work() if rank() == 0 else None)
 
 
 def all_say(value: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 from train import launch, sharding
 from train.fits import Fits
@@ -148,10 +149,11 @@ class PhaseRun:
         self._tell(Judgement(phase=self.phase.name, step=done, scores=scores, is_best=is_best))
 
     def _scores(self, done: int) -> Scores:
-        """Retrieve for held-out queries."""
+        """Retrieve for held-out queries in process 0; in all where each has a piece of the model."""
         assert self.hooks.evaluate is not None
-        self.model.eval()
-        scores: Scores = launch.first_says(self.hooks.evaluate(self.model))
+        evaluate = partial(self.hooks.evaluate, self.model.eval())
+        is_cut = self.phase.config.shard
+        scores: Scores = launch.first_says(evaluate()) if is_cut else launch.first_does(evaluate)
         self._set_modes()
         self._judged = done, scores
         return scores

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from train import launch
 from train.checkpoint import load
 from train.config import ModelConfig, TrainConfig
 from train.log import Line
@@ -52,7 +53,7 @@ def train(
     """Run a trainer on a fresh model; the state stays in `folder`."""
     model = load(encoder, MODEL, config.seed)
     change(model)
-    phases = plan_phases({"training": shards}, config)
+    phases = plan_phases({"training": shards}, config, launch.world_size())
     called = Hooks(on_line=on_step, **hooks)
     Trainer(model, config, phases, str(folder / "state"), log_of(folder), called).run()
     return model

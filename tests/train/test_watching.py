@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from curation.errors import ConfigError
+from tests.train.processes import run_processes
 from tests.train.runs import CONFIG, logged, train
 from train.config import TrainConfig
 from train.model import M3Model, weights_digest
@@ -76,6 +79,42 @@ def test_patience_ends_a_stage_and_not_the_run(
     train(tiny_encoder, shards, tmp_path, config, evaluate=judge)
     steps = [(line["phase"], line["step"]) for line in logged(tmp_path) if "loss" in line]
     assert steps == [(p, n) for p in ("finetune", "finetune-2") for n in (1, 2, 3)]
+
+
+def _train_and_tell(case: dict[str, Any], model: M3Model, rank: int) -> tuple[list[int], str]:
+    """Train in this process of two; return who evaluated, seen from here, and the weights."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
+    scores, asked = iter((0.2, 0.9, 0.1)), []
+
+    def judge(_: M3Model) -> Scores:
+        asked.append(rank)
+        return {mode: {"nDCG@10": next(scores)} for mode in ("all",)}
+
+    trained = train(
+        case["encoder"], case["shards"], Path(case["folder"]), case["config"], evaluate=judge
+    )
+    return asked, weights_digest(trained)
+
+
+def test_one_of_two_processes_evaluates_and_both_keep_its_best(
+    tiny_encoder: str, shards: list[Shard], tmp_path: Path
+) -> None:
+    """The second waits for the scores; both end with the weights of the best step."""
+    config = replace(ALONE, keep="best", batch_sizes=(2,) * 9)
+    case = {
+        "encoder": tiny_encoder,
+        "shards": shards,
+        "folder": str(tmp_path / "run"),
+        "config": config,
+    }
+    found = run_processes(tmp_path, tiny_encoder, 2, [case], step=_train_and_tell)
+    (asked, weights), (others, same) = (outcomes[0][0] for outcomes in found)
+    assert (asked, others) == ([0, 0, 0], [])
+    assert weights == same
+    lines = [line for line in logged(tmp_path / "run") if "scores" in line]
+    assert [(line["step"], line["is_best"]) for line in lines] == [
+        (2, True), (4, True), (6, False)
+    ]  # fmt: skip
 
 
 def test_watch_counts_since_the_best() -> None:
