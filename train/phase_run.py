@@ -149,7 +149,7 @@ class PhaseRun:
         self._tell(Judgement(phase=self.phase.name, step=done, scores=scores, is_best=is_best))
 
     def _scores(self, done: int) -> Scores:
-        """Retrieve for held-out queries in process 0; in all where each has a piece of the model."""
+        """Retrieve for held-out queries in process 0; in all where each has a piece of it."""
         assert self.hooks.evaluate is not None
         evaluate = partial(self.hooks.evaluate, self.model.eval())
         is_cut = self.phase.config.shard
