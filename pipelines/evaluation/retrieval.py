@@ -50,14 +50,15 @@ class Found:
 
     def pair(self, weights: tuple[float, float]) -> Ranked:
         """Return the union re-ranked by the sum of dense and sparse scores."""
-        return _summed(self.union_scores, self.union, weights)
+        return weighted(self.union_scores, self.union, weights)
 
     def all(self, weights: tuple[float, float, float]) -> Ranked:
         """Return dense's best re-ranked by the sum of all scores."""
-        return _summed(self.top_scores, self.top, weights)
+        return weighted(self.top_scores, self.top, weights)
 
 
-def _summed(scores: Floats, numbers: Ints, weights: tuple[float, ...]) -> Ranked:
+def weighted(scores: Floats, numbers: Ints, weights: tuple[float, ...]) -> Ranked:
+    """Return documents (Q, k) ranked by the weighted sum of the heads' scores (H, Q, k)."""
     total = sum(w * np.where(numbers >= 0, s, 0) for w, s in zip(weights, scores, strict=True))
     return sort(np.where(numbers >= 0, total, -np.inf).astype(np.float32), numbers)
 
@@ -85,15 +86,27 @@ class M3Retriever:
         dense = search(queries.dense, documents.dense, self.config.union_depth)
         sparse = index.search(queries.sparse, min(self.config.union_depth, len(data.documents)))
         union = _union(dense[1], sparse[1])
+        pair = np.stack(
+            [_dense_of(queries, documents, union), _sparse_of(queries, documents, union)]
+        )
         top = dense[1][:, : self.config.rerank_depth]
-        vectors = multi_vector(queries, documents, data.documents, top, self.encoder)
-        return Found(
-            dense,
-            sparse,
-            union,
-            np.stack([_dense_of(queries, documents, union), _sparse_of(queries, documents, union)]),
-            top,
-            np.stack([dense[0][:, : top.shape[1]], _sparse_of(queries, documents, top), vectors]),
+        return Found(dense, sparse, union, pair, top, self._scores(queries, documents, data, top))
+
+    def score(self, data: RetrievalSet, numbers: Ints, report: Report | None = None) -> Floats:
+        """Return the scores of each query with chosen documents: (3, Q, k); -1 is no document."""
+        documents, _ = self._encoded(data, report)
+        queries = encode(self.encoder, data.queries, is_query=True, limit=_UNLIMITED)
+        return self._scores(queries, documents, data, numbers)
+
+    def _scores(
+        self, queries: Encoded, documents: Encoded, data: RetrievalSet, numbers: Ints
+    ) -> Floats:
+        return np.stack(
+            [
+                _dense_of(queries, documents, numbers),
+                _sparse_of(queries, documents, numbers),
+                multi_vector(queries, documents, data.documents, numbers, self.encoder),
+            ]
         )
 
     def _encoded(self, data: RetrievalSet, report: Report | None) -> tuple[Encoded, SparseIndex]:
@@ -120,7 +133,7 @@ def _union(one: Ints, other: Ints) -> Ints:
 
 
 def _dense_of(queries: Encoded, documents: Encoded, numbers: Ints) -> Floats:
-    """Return the dense scores of pairs: (Q, k); what is missing scores 0."""
+    """Return the dense scores of pairs: (Q, k); what is missing, at the end, scores 0."""
     scores = np.zeros(numbers.shape, np.float32)
     for row, chosen in enumerate(numbers):
         real = chosen[chosen >= 0]
@@ -129,7 +142,7 @@ def _dense_of(queries: Encoded, documents: Encoded, numbers: Ints) -> Floats:
 
 
 def _sparse_of(queries: Encoded, documents: Encoded, numbers: Ints) -> Floats:
-    """Return the sparse scores of pairs: (Q, k); what is missing scores 0."""
+    """Return the sparse scores of pairs: (Q, k); what is missing, at the end, scores 0."""
     scores = np.zeros(numbers.shape, np.float32)
     for row, chosen in enumerate(numbers):
         real = chosen[chosen >= 0]

@@ -139,16 +139,17 @@ def load_set(wanted: EvaluationSet, out: str, splits: SplitConfig) -> RetrievalS
         language=wanted.language,
         document_language=wanted.document_language or wanted.language,
         answers={q: a for q, a in content.answers.items() if q in wanted_ids},
-        corpus=_digest(content.corpus),
+        corpus=digest(content.corpus),
         preset=wanted.preset,
     )
 
 
-def _digest(corpus: dict[str, str]) -> str:
-    digest = xxhash.xxh3_128()
+def digest(corpus: dict[str, str]) -> str:
+    """Return what tells one corpus from another: a digest of its ids and texts, in their order."""
+    found = xxhash.xxh3_128()
     for name, text in corpus.items():
-        digest.update(f"{name}\0{text}\0".encode("utf-8", "replace"))
-    return digest.hexdigest()
+        found.update(f"{name}\0{text}\0".encode("utf-8", "replace"))
+    return found.hexdigest()
 
 
 def corpus_of(wanted: EvaluationSet) -> str:

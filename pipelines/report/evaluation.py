@@ -145,12 +145,17 @@ def _cell(value: Row | None, best: float) -> str:
 
 def _bars(one: Row, measure: str) -> str:
     listed = "".join(
-        f'<span class="n" title="{escape(label_of(row))}">{escape(label_of(row))}</span>'
+        f'<span class="n" title="{escape(label_of(row))}">{escape(_mode_first(row))}</span>'
         f"{meter(_mean(row, measure))}"
         f'<span class="v">{_mean(row, measure):.3f}</span>'
         for row in one["scores"]
     )
     return f'<div class="bars">{listed}</div>'
+
+
+def _mode_first(row: Row) -> str:
+    """Return a row's name with what tells it from its neighbours first: the end may be cut off."""
+    return f"{row['mode']} {row['model']}".strip()
 
 
 def _curves(groups: Iterable[tuple[list[Row], Row]]) -> str:
