@@ -38,6 +38,26 @@ class TokenVectors:
         split = torch.split(texts.vectors.half().cpu(), texts.vector_counts.tolist())
         self._pieces.update(zip(numbers, split, strict=True))
 
+    def packed(self, count: int) -> tuple[Ints, npt.NDArray[np.float16]]:
+        """Return (count + 1,) where each text's vectors begin, and all of them end to end.
+
+        A text that was not kept has none.
+        """
+        indptr = np.zeros(count + 1, np.int64)
+        for number, vectors in self._pieces.items():
+            indptr[number + 1] = len(vectors)
+        listed = [self._pieces[number] for number in sorted(self._pieces)]
+        joined = torch.cat(listed) if listed else torch.zeros((0, 1), dtype=torch.float16)
+        return indptr.cumsum(), joined.numpy()
+
+    @classmethod
+    def of(cls, indptr: Ints, tokens: npt.NDArray[np.float16], limit: float) -> TokenVectors:
+        """Return what `packed` gave, as views."""
+        whole = torch.from_numpy(tokens)
+        sizes = np.diff(indptr)
+        pieces = {int(n): whole[int(indptr[n]) : int(indptr[n + 1])] for n in np.flatnonzero(sizes)}
+        return cls(limit, int(whole.numel() * 2), pieces)
+
     def __contains__(self, number: int) -> bool:
         return number in self._pieces
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,8 +13,10 @@ from mining.index import search
 from mining.sparse_index import SparseIndex
 from pipelines.evaluation.config import EvaluationConfig, Weights
 from pipelines.evaluation.encoding import Encoded, Encoder, Ints, encode
+from pipelines.evaluation.kept import Kept
 from pipelines.evaluation.rerank import multi_vector
 from pipelines.evaluation.sets import RetrievalSet
+from pipelines.terminal import say
 from train.watch import MODES
 
 Floats = npt.NDArray[np.float32]
@@ -78,6 +81,7 @@ class M3Retriever:
     _corpus: str = ""
     _documents: Encoded | None = None
     _index: SparseIndex | None = field(default=None, repr=False)
+    _kept: Kept | None = field(default=None, repr=False)
 
     def find(self, data: RetrievalSet, report: Report | None = None) -> Found:
         """Return what the heads find for a set's queries among its documents."""
@@ -113,13 +117,17 @@ class M3Retriever:
         if self._documents is None or self._index is None or self._corpus != data.corpus:
             self._documents = self._index = None  # free the last corpus first
             limit = self.config.token_vectors_mb * 1e6
-            self._documents = encode(
-                self.encoder, data.documents, is_query=False, limit=limit, report=report
-            )
+            self._documents = self._encode(data.documents, limit, report)
             vocabulary = int(self.encoder.model.encoder.config.vocab_size)
             self._index = SparseIndex.build(self._documents.sparse, vocabulary)
             self._corpus = data.corpus
         return self._documents, self._index
+
+    def _encode(self, texts: Sequence[str], limit: float, report: Report | None) -> Encoded:
+        if not self.config.cache:
+            return encode(self.encoder, texts, is_query=False, limit=limit, report=report)
+        self._kept = self._kept or Kept.open(self.config.cache, self.encoder, say)
+        return self._kept.encode(self.encoder, texts, limit, report)
 
 
 def _union(one: Ints, other: Ints) -> Ints:

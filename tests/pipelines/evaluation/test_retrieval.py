@@ -169,3 +169,26 @@ def test_metrics_are_per_query_and_mode(model: M3Model, tmp_path: Path) -> None:
         assert all(v["Recall@100"] in (0.0, 1.0) for v in values.values())
     assert found["dense"]["q0"]["Recall@100"] == 1.0
     assert steps[-1] == 5
+
+
+@pytest.mark.parametrize("kept_mb", [100.0, 0.05], ids=["all-kept", "some-kept"])
+def test_kept_vectors_give_the_same_scores(model: M3Model, tmp_path: Path, kept_mb: float) -> None:
+    """A later run reads the documents' vectors instead of encoding, another model does not."""
+    config = EvaluationConfig(cache=str(tmp_path), token_vectors_mb=kept_mb, batch_tokens=128)
+    data = set_of(QUERIES, TEXTS)
+    done: list[tuple[int, int]] = []
+    first, again = (
+        M3Retriever(Encoder(model, 128, "fp32"), config).find(
+            data, lambda texts, tokens: done.append((texts, tokens))
+        )
+        for _ in range(2)
+    )
+    assert [tokens for texts, tokens in done if texts == 12] == [done[-2][1], 0]
+    for one, other in zip(first.runs(PAPER).values(), again.runs(PAPER).values(), strict=True):
+        assert (one[1] == other[1]).all()
+        np.testing.assert_array_equal(one[0], other[0])
+    assert len(list(tmp_path.glob("*/model.json"))) == 1
+    found_by(model, set_of(QUERIES, TEXTS[:5]), config)
+    M3Retriever(Encoder(model, 128, "bf16"), config).find(data)
+    assert len(list(tmp_path.glob("*/model.json"))) == 2
+    assert len(list(tmp_path.glob("*/*.dense.npy"))) == 3
