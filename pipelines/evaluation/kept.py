@@ -53,8 +53,14 @@ class Kept:
         found = encode(encoder, texts, is_query=False, limit=limit, report=report)
         indptr, tokens = found.vectors.packed(len(texts))
         csr = found.sparse
-        arrays: tuple[npt.NDArray[Any], ...]
-        arrays = (found.dense, csr.indptr, csr.tokens, csr.weights, indptr, tokens)
+        arrays: list[npt.NDArray[Any]] = [
+            found.dense,
+            csr.indptr,
+            csr.tokens,
+            csr.weights,
+            indptr,
+            tokens,
+        ]
         for what, array in zip(_ARRAYS, arrays, strict=True):
             self.cache.store(name, what, array)
         return found
