@@ -144,7 +144,7 @@ class DenseIndex:
         self, pieces: Pieces, queries: Shards, depth: int, effort: Effort
     ) -> Iterator[tuple[int, Found]]:
         wanted = min(len(self), depth * effort.refine)
-        rows = Budget.of(self.config.memory_mb / 2, self.vectors.width, wanted).queries
+        rows = Budget.of(self.config.memory_mb, self.vectors.width, 3 * wanted).queries
         for start, block in queries.blocks(rows):
             _, candidates = pieces.propose(block, wanted, effort)
             yield start, decide(block, self.vectors, candidates, depth)

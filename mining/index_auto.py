@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mining.index_config import IndexConfig
+from mining.index_exact import working_bytes
 from mining.index_faiss import Effort
 from mining.shards import Ids
 
@@ -38,7 +39,7 @@ def choose(config: IndexConfig, passages: int, width: int, queries: int) -> Choi
     told = f"{queries:,} queries x {passages:,} passages = {pairs:.1e} pairs"
     if pairs <= config.exact_pairs or passages < 10_000:
         return Choice(EXACT, f"{told}: exact search, up to mining.index.exact_pairs")
-    room = config.memory_mb * (1 << 20) / 2 / passages
+    room = working_bytes(config.memory_mb) / 2 / passages
     groups = [g for g in (width // 4, width // 8, width // 16) if g >= 2 and width % g == 0]
     fitting = [g for g in groups if g / 2 <= room and g % 2 == 0]
     if not fitting:

@@ -34,7 +34,7 @@ class IndexConfig:
     """Where exact search runs: auto (all GPUs where there are any, else the CPU), cpu, cuda …"""
 
     def __post_init__(self) -> None:
-        check_range("mining.index.memory_mb", self.memory_mb, 16, 1e9)
+        check_range("mining.index.memory_mb", self.memory_mb, 64, 1e9)
         check_range("mining.index.exact_pairs", self.exact_pairs, 0, 1e18)
         check_range("mining.index.refine", self.refine, 0, 10_000)
         check_range("mining.index.nprobe", self.nprobe, 0, 1 << 24)

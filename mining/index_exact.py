@@ -22,7 +22,8 @@ Kernel = Callable[[Vectors, Vectors, int], Found]
 """((q, d) queries, (p, d) passages, k <= p) → the best k of each query and their numbers."""
 
 _SPARE = 16
-_BLOCK_BYTES = 48 << 20  # passages at a time: more is not faster
+_BLOCK_BYTES = 12 << 20  # passages at a time, as fp32: 8,192 of 384 numbers; more is slower
+_LIBRARIES = 40 << 20  # what libraries take for themselves while they work
 _KERNEL_QUERIES = 1024
 _GROWTH = 8
 
@@ -36,15 +37,21 @@ class Budget:
 
     @classmethod
     def of(cls, memory_mb: float, width: int, candidates: int) -> Budget:
-        """Return what fits: a quarter for passages, a quarter for what the kernel keeps.
+        """Return what fits: a quarter for passages, a half for queries and their candidates.
 
         A query takes its vector and its candidates, each with what finding, merging and deciding it
         copies (128 bytes).
         """
-        total = memory_mb * (1 << 20)
-        passages = int(min(_BLOCK_BYTES, total / 4) / (width * 6))  # fp16, and fp32 beside it
+        total = working_bytes(memory_mb)
+        passages = int(min(_BLOCK_BYTES, total / 4) / (width * 4))
         queries = int(total / 2 / (width * 8 + candidates * 128))
         return cls(max(1, queries), max(256, passages))
+
+
+def working_bytes(memory_mb: float) -> float:
+    """Return what of a budget is left for blocks of vectors and scores."""
+    total = memory_mb * (1 << 20)
+    return max(total - _LIBRARIES, total / 4)
 
 
 def exact_top(

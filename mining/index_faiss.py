@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from curation.errors import ConfigError
+from mining.index_exact import working_bytes
 from mining.shards import Shards, Vectors
 from mining.top import Found, partial_top
 
 _PROBE = 4096  # vectors that tell how many bytes one takes
 _GROWTH = 4  # while it is built an index takes up to so many times its size: FAISS doubles arrays
-_BLOCK = 16_384
+_BLOCK = 4096
 _MOST_GPU = 2048  # candidates of a query that FAISS's GPU indexes give
 
 
@@ -83,7 +84,7 @@ def build_pieces(
     import faiss
 
     trained = _trained(vectors, factory, memory_mb)
-    rows = max(_PROBE, int(memory_mb * (1 << 20) / _GROWTH / vector_bytes(trained, vectors)))
+    rows = max(_PROBE, int(working_bytes(memory_mb) / _GROWTH / vector_bytes(trained, vectors)))
     empty = faiss.serialize_index(trained)
     files, starts = [], list(range(0, len(vectors), rows))
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ def _trained(vectors: Shards, factory: str, memory_mb: float) -> Any:
     try:
         index = faiss.index_factory(vectors.width, factory, faiss.METRIC_INNER_PRODUCT)
         lists = lists_of(index)
-        room = int(memory_mb * (1 << 20) / 4 / (vectors.width * 4))
+        room = int(working_bytes(memory_mb) / 4 / (vectors.width * 8))  # FAISS copies it
         count = min(len(vectors), room, max(65_536, 64 * lists))
         # an even draw: a corpus is often sorted, by language say
         index.train(vectors.take(np.linspace(0, len(vectors) - 1, count).astype(np.int64)))

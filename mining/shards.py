@@ -13,27 +13,34 @@ Ids = npt.NDArray[np.int64]
 Part = str | npt.NDArray[Any]
 """A `.npy` file of (n, d) fp16 or fp32 numbers, or such an array."""
 
-_WIDENED = 1 << 24  # numbers of a part that are turned into fp32 together: 64 MB
+_SPAN = 1 << 22  # numbers of a file that are mapped at a time: 8 MB in fp16
 _PAIRS = 4096  # rows of 384 numbers gathered at once: 6 MB a side, which stays in a cache
 
 
 class Shards:
     """(N, d) vectors in parts, numbered through; what is read of them is fp32.
 
-    A file is mapped while it is read and no longer: its pages then leave the process again, and
-    any number of parts takes no more file handles than one.
+    A file is mapped while it is read and no longer, and a stretch of it at a time: its pages then
+    leave the process again, and any number of parts takes no more file handles than one.
     """
 
     def __init__(self, parts: Sequence[Part], width: int | None = None) -> None:
         self.parts = tuple(parts)
         shapes = [_opened(part).shape for part in self.parts]
-        self.starts = np.cumsum([0, *(rows for rows, _ in shapes)], dtype=np.int64)
         self.width = int(shapes[0][1]) if width is None else width
         if {self.width} != {self.width, *(columns for _, columns in shapes)}:
             raise ValueError(f"parts of different widths: {sorted({c for _, c in shapes})}")
+        rows = max(1, _SPAN // max(1, self.width))
+        self._spans = [
+            (part, first, min(first + rows, count))
+            for part, (count, _) in zip(self.parts, shapes, strict=True)
+            for first in range(0, count, rows)
+        ]
+        sizes = [end - first for _, first, end in self._spans]
+        self._starts = np.cumsum([0, *sizes], dtype=np.int64)
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return int(self._starts[-1])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -52,13 +59,13 @@ class Shards:
         """Return rows start..stop - 1."""
         stop = min(stop, len(self))
         rows = np.empty((max(0, stop - start), self.width), np.float32)
-        first = int(np.searchsorted(self.starts, start, side="right")) - 1
-        for number in range(first, len(self.parts)):
-            low, high = (int(edge) for edge in self.starts[number : number + 2])
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        for number in range(first, len(self._spans)):
+            low, high = (int(edge) for edge in self._starts[number : number + 2])
             if low >= stop:
                 break
             here = slice(max(start, low), min(stop, high))
-            rows[here.start - start : here.stop - start] = _opened(self.parts[number])[
+            rows[here.start - start : here.stop - start] = self._span(number)[
                 here.start - low : here.stop - low
             ]
         return rows
@@ -72,18 +79,22 @@ class Shards:
         """Return the rows of the numbers (n,), in their order."""
         numbers = np.where(numbers < 0, numbers + len(self), numbers)
         rows = np.empty((len(numbers), self.width), np.float32)
-        for part, low, places in self.by_part(numbers):
-            rows[places] = part[numbers[places] - low]
+        for span, low, places in self.by_span(numbers):
+            rows[places] = span[numbers[places] - low]
         return rows
 
-    def by_part(self, numbers: Ids) -> Iterator[tuple[npt.NDArray[Any], int, Ids]]:
-        """Yield (part, number of its first row, places in `numbers` that lie in it)."""
-        owner = np.searchsorted(self.starts, numbers, side="right") - 1
+    def by_span(self, numbers: Ids) -> Iterator[tuple[npt.NDArray[Any], int, Ids]]:
+        """Yield (a stretch of rows, the first one's number, places in `numbers` that lie in it)."""
+        owner = np.searchsorted(self._starts, numbers, side="right") - 1
         order = np.argsort(owner, kind="stable")
         edges = np.flatnonzero(np.diff(owner[order])) + 1
         for places in np.split(order, edges) if len(order) else ():
             number = int(owner[places[0]])
-            yield _opened(self.parts[number]), int(self.starts[number]), places
+            yield self._span(number), int(self._starts[number]), places
+
+    def _span(self, number: int) -> npt.NDArray[Any]:
+        part, first, end = self._spans[number]
+        return _opened(part)[first:end]
 
 
 def as_shards(vectors: Shards | npt.NDArray[Any]) -> Shards:
@@ -104,12 +115,12 @@ def score_pairs(
     """
     queries, passages = as_shards(queries), as_shards(passages)
     scores = np.empty(len(passage_numbers), np.float32)
-    for part, low, places in passages.by_part(passage_numbers):
-        if len(places) > len(part) and part.size <= _WIDENED:  # each row once, not once a pair
-            part = np.asarray(part, np.float32)
+    for span, low, places in passages.by_span(passage_numbers):
+        if len(places) > len(span):  # each row is widened once, not once a pair
+            span = np.asarray(span, np.float32)
         for start in range(0, len(places), _PAIRS):
             here = places[start : start + _PAIRS]
-            rows = part[passage_numbers[here] - low].astype(np.float32, copy=False)
+            rows = span[passage_numbers[here] - low].astype(np.float32, copy=False)
             scores[here] = np.einsum("nd,nd->n", rows, queries.take(query_numbers[here]))
     return scores
 

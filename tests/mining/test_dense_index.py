@@ -106,7 +106,7 @@ def test_a_kernel_that_misses_the_order_by_rounding_is_mended() -> None:
 def test_an_approximate_index_orders_exactly_and_tells_its_recall(factory: str) -> None:
     """In several pieces: scores are those of the vectors, R@100 is what numpy counts."""
     said: list[str] = []
-    config = IndexConfig(factory=factory, memory_mb=16, recall_queries=60)
+    config = IndexConfig(factory=factory, memory_mb=64, recall_queries=60)
     index = DenseIndex.build(PASSAGES, config, queries=QUERIES, depth=100, say=said.append)
     scores, numbers = index.search(QUERIES, 100)
     assert scores.shape == numbers.shape == (60, 100)
@@ -125,12 +125,12 @@ def test_an_approximate_index_orders_exactly_and_tells_its_recall(factory: str) 
 
 
 def test_a_corpus_in_pieces_is_searched_as_a_whole(tmp_path: Path) -> None:
-    """Where a piece holds no more than 4,096 vectors, the best of all pieces are merged."""
+    """Where a piece holds no more than 6,144 vectors, the best of all pieces are merged."""
     passages, queries = clustered(9000, 128), clustered(40, 128, seed=1)
-    config = IndexConfig(factory="Flat,Refine(Flat)", memory_mb=16, refine=1)
+    config = IndexConfig(factory="Flat,Refine(Flat)", memory_mb=64, refine=1)
     index = DenseIndex.build(passages, config, queries=queries, folder=str(tmp_path))
     assert index.pieces is not None
-    assert index.pieces.starts == [0, 4096, 8192]
+    assert index.pieces.starts == [0, 6144]
     index.pieces.memory_mb = 0.1  # none stays open
     _, numbers = index.search(queries, 50)
     assert np.array_equal(numbers, oracle(queries, passages, 50))
@@ -138,7 +138,7 @@ def test_a_corpus_in_pieces_is_searched_as_a_whole(tmp_path: Path) -> None:
 
 def test_what_an_index_does_not_find_is_missing() -> None:
     """One list of sixteen is searched: fewer than were asked for, the rest -1 and -inf."""
-    config = IndexConfig(factory="IVF16,Flat", nprobe=1, refine=1, memory_mb=16)
+    config = IndexConfig(factory="IVF16,Flat", nprobe=1, refine=1, memory_mb=64)
     said: list[str] = []
     index = DenseIndex.build(PASSAGES, config, queries=QUERIES, say=said.append)
     scores, numbers = index.search(QUERIES, 2500)
@@ -153,8 +153,8 @@ def test_what_an_index_does_not_find_is_missing() -> None:
     [
         (1000, 2048, "Flat: 1,000 queries x 5,000,000 passages = 5.0e\\+09 pairs: exact"),
         (1_000_000, 2048, "PQ96x4fs: .* more than .*exact_pairs = 1e\\+11: codes of 48 bytes"),
-        (1_000_000, 300, "PQ48x4fs: .*: codes of 24 bytes, 114 MB of mining.index.memory_mb"),
-        (1_000_000, 16, "Flat: .*: no code fits mining.index.memory_mb, so exact search"),
+        (1_000_000, 400, "PQ48x4fs: .*: codes of 24 bytes, 114 MB of mining.index.memory_mb"),
+        (1_000_000, 64, "Flat: .*: no code fits mining.index.memory_mb, so exact search"),
     ],
     ids=["few pairs", "room", "less room", "no room"],
 )

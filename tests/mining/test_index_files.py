@@ -31,7 +31,7 @@ def in_parts(folder: Path) -> Shards:
 @pytest.mark.parametrize("factory", ["Flat", "PQ16x4fs", "IVF16,Flat", "HNSW16"])
 def test_an_index_that_is_opened_again_finds_the_same(tmp_path: Path, factory: str) -> None:
     """Bit for bit, also where its first files have gone; the old one is replaced."""
-    config = IndexConfig(factory=factory, memory_mb=16)
+    config = IndexConfig(factory=factory, memory_mb=64)
     index = DenseIndex.build(in_parts(tmp_path / "vectors"), config, queries=QUERIES)
     expected = index.search(QUERIES, 50)
     target = str(tmp_path / "index")
