@@ -368,11 +368,16 @@ def test_two_processes_encode_as_one(model: M3Model, tiny_encoder: str, run: Run
         context.Process(target=encode_as_rank, args=(rank, tiny_encoder, folder, port))
         for rank in range(2)
     ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-        assert child.exitcode == 0
+    try:
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(240)
+        assert [child.exitcode for child in children] == [0, 0]
+    finally:
+        for child in children:
+            child.kill()
+            child.join()
     told = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
     assert told[0]["parts"] == told[1]["parts"]
     assert sum(each["tokens"] for each in told) == tokens
