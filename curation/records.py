@@ -155,8 +155,9 @@ class TrainingRow:
     negative_ranks: list[int] = field(default_factory=list)
     positive_scores: list[float] = field(default_factory=list)
     negative_scores: list[float] = field(default_factory=list)
-    positive_teacher_scores: list[float] | None = None
-    negative_teacher_scores: list[float] | None = None
+    positive_teacher_scores: list[float | None] | None = None
+    negative_teacher_scores: list[float | None] | None = None
+    negative_sources: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -330,6 +331,7 @@ TRAINING_ROW = _schema(
     ("negative_scores", pa.list_(pa.float32())),
     ("positive_teacher_scores", pa.list_(pa.float32())),
     ("negative_teacher_scores", pa.list_(pa.float32())),
+    ("negative_sources", pa.list_(pa.string())),
 )
 REJECT = _schema(
     ("id", pa.string()),

@@ -1,205 +1,171 @@
-"""Pairs, questions and labelled rows → the rows to mine for and the passages to search."""
+"""The rows to mine for, the passages that are candidates, and what is known of both, in arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curation import storage
-from curation.draw import rank
 from curation.errors import InputError
-from curation.splits import SplitConfig
-from mining.index import Ids
+from mining.config import MiningConfig
+from mining.groups import (
+    Keys,
+    connected,
+    looked_up,
+    name_keys,
+    near_duplicates,
+    numbered,
+    text_keys,
+)
+from mining.links import NO_LINKS, Links
+from mining.lists import Ids, Lists, grouped
+from mining.passages import Collected, collect
+from mining.texts import Texts, flat
 
-COLUMNS = [
-    "id",
-    "query",
-    "positive",
-    "relation",
-    "query_language",
-    "language",
-    "source",
-    "query_document_id",
-    "document_id",
-]
-LABELLED_COLUMNS = [
-    "id",
-    "query",
-    "positives",
-    "negatives",
-    "relation",
-    "query_language",
-    "language",
-    "source",
-    "positive_ids",
-    "negative_ids",
-]
+Scores = npt.NDArray[np.float32]
 
-Row = dict[str, Any]
+KEPT = ["id", "query", "relation", "source", "query_language", "language"]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What passages have in common: (P,) numbers, equal within a group; -1 is in none."""
+
+    text: Ids
+    near_duplicate: Ids
+    document: Ids
+    title: Ids
+    translation: Ids
+    language: Ids
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Q rows to mine for, and the P distinct passages that are candidates for them."""
 
-    rows: list[Row]
-    """The pairs and labelled rows, ordered by id."""
-    passages: Sequence[str]
-    """Distinct texts of all positives and of labelled negatives."""
-    passage_ids: Sequence[str]
-    """What a passage is called in the rows: the id of its document, else of its first pair."""
-    positive: Ids
-    """(Q,) the passage of each row's first positive."""
-    positives: list[list[int]]
-    """The passages of all positives of each row; a pair has one."""
-    negatives: list[list[int]]
-    """The passages of the negatives that a row's data set names, none of them a known positive."""
-    text_groups: Ids
-    document_groups: Ids
-    query_groups: Ids
-    known: list[frozenset[int]]
+    rows: pa.Table
+    """The rows, ordered by id, without the texts of their passages."""
+    row_keys: Keys
+    """(Q,) a hash of each row's id: what its draws depend on."""
+    passages: Texts
+    """(P,) distinct texts."""
+    passage_ids: pa.Array
+    """(P,) what a passage is called: the id of its document, else of its first pair."""
+    passage_keys: Keys
+    """(P,) a hash of each text."""
+    positives: Lists
+    """Per row the passages of its positives; a pair has one."""
+    negatives: Lists
+    """Per row those of the negatives that its data set names, none of them a known positive."""
+    positive_teachers: Scores
+    """A data set's own score of each of `positives.values`; NaN where it has none."""
+    negative_teachers: Scores
+    """That of each of `negatives.values`."""
+    questions: Ids
+    """(Q,) equal for rows whose queries are equal but for case and white space."""
+    known: Lists
+    """Per question the passages that answer it in any row."""
+    query_texts: Ids
+    """(Q,) the text group that equals the query; -1 where no passage does."""
+    query_translations: Ids
+    """(Q,) the translation group of the query; -1 where it has none."""
+    query_documents: Ids
+    """(Q, 2) the documents that query and positive are from; -1 where there is none."""
+    query_languages: Ids
+    """(Q,) the language of the query, numbered as those of the passages."""
+    languages: Ids
+    """(Q,) the language of the positives."""
+    groups: Groups
+    """What the passages have in common."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def queries(self) -> Texts:
+        """The texts of the queries."""
+        return Texts(flat(self.rows["query"]))
 
 
-def select_rows(
-    paths: Sequence[str],
-    relations: Iterable[str],
-    limits: Mapping[str, int],
-    splits: SplitConfig,
-) -> list[Row]:
-    """Return the training pairs of the wanted relations, without held-out documents.
+def build_pool(
+    rows: pa.Table,
+    config: MiningConfig,
+    corpus: Iterable[pa.Table] = (),
+    links: Links = NO_LINKS,
+) -> Pool:
+    """Return the pool of `ROW`s and of the further passages `corpus` (`PASSAGE`s, in order).
 
-    Where a relation has a limit, the rows of each language with the smallest hash of their id
-    are taken: a uniform draw that does not depend on how the parts were cut.
+    Of a labelled row up to `config.negatives` negatives join the pool, without those that are
+    positives of the same question elsewhere. Raises `InputError` where there is no row.
     """
-    rows = (
-        row
-        for row in _read(paths, sorted(set(relations)))
-        if not splits.is_held_out((row["query_document_id"], row["document_id"]))
-    )
-    return sorted(_drawn(rows, limits), key=lambda row: row["id"])
-
-
-def select_labelled(paths: Sequence[str], limits: Mapping[str, int]) -> list[Row]:
-    """Return the labelled rows, drawn as pairs are; the first positive is their `positive`."""
-    rows = []
-    for path in paths:
-        with storage.open_read(path) as handle:
-            rows += pq.read_table(handle, columns=LABELLED_COLUMNS).to_pylist()
-    for row in rows:
-        row |= {"positive": row["positives"][0], "document_id": ""}
-    return _drawn(rows, limits)
-
-
-def _drawn(rows: Iterable[Row], limits: Mapping[str, int]) -> list[Row]:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["relation"], row["language"]), []).append(row)
-    chosen = []
-    for (relation, _), found in groups.items():
-        found.sort(key=lambda row: rank(row["id"], "training"))
-        chosen += found[: limits.get(relation, len(found))]
-    return chosen
-
-
-def _read(paths: Sequence[str], relations: list[str]) -> Iterator[Row]:
-    for path in paths:
-        with storage.open_read(path) as handle:
-            table = pq.read_table(handle, columns=COLUMNS)
-        wanted = pc.is_in(table["relation"], pa.array(relations, pa.string()))
-        yield from table.filter(wanted).to_pylist()
-
-
-def build_pool(rows: list[Row], most_negatives: int = 0) -> Pool:
-    """Return the pool of rows; raise `InputError` where there is none.
-
-    Of a labelled row up to `most_negatives` negatives join the pool, without those that are
-    positives of the same question elsewhere.
-    """
-    if not rows:
+    if not len(rows):
         raise InputError("no pair or question has a relation of mining.relations; nothing to mine")
-    answers: dict[str, set[str]] = {}
-    for row in rows:
-        own = answers.setdefault(_folded(row["query"]), set())
-        own.update(map(_folded, _positives(row)))
-    passages = _Passages({}, [], [])
-    positives = [_add_positives(passages, row) for row in rows]
-    negatives = [
-        _add_negatives(passages, row, answers[_folded(row["query"])], most_negatives)
-        for row in rows
-    ]
-    numbers, documents = passages.numbers, passages.documents
-    text_groups, group_of = _groups(list(numbers))
-    known: dict[str, set[int]] = {}
-    for row, found in zip(rows, positives, strict=True):
-        known.setdefault(_folded(row["query"]), set()).update(text_groups[found].tolist())
+    found = collect(rows, config.negatives, corpus)
+    query_keys = text_keys(Texts(flat(rows["query"])), fold=True)
+    questions = numbered(query_keys)
+    folded_keys = text_keys(found.texts, fold=True)
+    known_keys, text_groups = np.unique(folded_keys, return_inverse=True)
+    translations, translated = _translations(links, folded_keys, query_keys)
+    documents = _shared_numbers(found.documents, rows, "query_document_id", "document_id")
+    languages = _shared_numbers(found.languages, rows, "query_language", "language")
+    text_groups = text_groups.astype(np.int64)
     return Pool(
-        rows=rows,
-        passages=list(numbers),
-        passage_ids=passages.ids,
-        positive=np.array([found[0] for found in positives], np.int64),
-        positives=positives,
-        negatives=negatives,
-        text_groups=text_groups,
-        document_groups=_group_numbers(documents),
-        query_groups=np.array([group_of.get(_folded(r["query"]), -1) for r in rows], np.int64),
-        known=[frozenset(known[_folded(row["query"])]) for row in rows],
+        rows=rows.select(KEPT),
+        row_keys=text_keys(Texts(flat(rows["id"])), fold=False),
+        passages=found.texts,
+        passage_ids=found.ids,
+        passage_keys=found.keys,
+        positives=found.positives,
+        negatives=found.negatives,
+        positive_teachers=found.positive_teachers,
+        negative_teachers=found.negative_teachers,
+        questions=questions,
+        known=grouped(
+            questions[found.positives.owners], found.positives.values, int(questions.max()) + 1
+        ),
+        query_texts=looked_up(query_keys, known_keys, np.arange(len(known_keys))),
+        query_translations=translated,
+        query_documents=np.stack(documents[1:], axis=1),
+        query_languages=languages[1],
+        languages=languages[2],
+        groups=Groups(
+            text=text_groups,
+            near_duplicate=_clusters(found.texts, text_groups, config),
+            document=documents[0],
+            title=_titles(found, links),
+            translation=translations,
+            language=languages[0],
+        ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Passages:
-    """The distinct texts with their numbers, what they are called, and their documents."""
-
-    numbers: dict[str, int]
-    ids: list[str]
-    documents: list[str]
-
-    def add(self, text: str, identity: str, document: str = "") -> int:
-        """Return the number of a text, which the first to bring it names."""
-        if text not in self.numbers:
-            self.numbers[text] = len(self.numbers)
-            self.ids.append(identity)
-            self.documents.append(document)
-        return self.numbers[text]
+def _shared_numbers(passages: Texts, rows: pa.Table, *columns: str) -> list[Ids]:
+    """Return numbers of names that passages and columns of the rows have in common."""
+    keys = [name_keys(names) for names in (passages, *(Texts(flat(rows[c])) for c in columns))]
+    ends = np.cumsum([len(k) for k in keys])[:-1]
+    return np.split(numbered(np.concatenate(keys)), ends)
 
 
-def _positives(row: Row) -> list[str]:
-    return row.get("positives") or [row["positive"]]
+def _clusters(texts: Texts, groups: Ids, config: MiningConfig) -> Ids:
+    if "near_duplicate" not in config.filters:
+        return groups
+    return near_duplicates(texts, config.near_duplicate_threshold, groups)
 
 
-def _add_positives(passages: _Passages, row: Row) -> list[int]:
-    if "positives" not in row:
-        document = row["document_id"]
-        return [passages.add(row["positive"], document or row["id"], document)]
-    named = zip(row["positives"], row["positive_ids"], strict=True)
-    return [passages.add(text, identity) for text, identity in named]
+def _titles(found: Collected, links: Links) -> Ids:
+    """Return title groups: of the document where it is known, else as the passage comes."""
+    keys = name_keys(found.titles)
+    place = looked_up(name_keys(found.documents), links.documents, np.arange(len(links.documents)))
+    keys[place >= 0] = links.titles[place[place >= 0]]
+    return numbered(keys)
 
 
-def _add_negatives(passages: _Passages, row: Row, answers: set[str], most: int) -> list[int]:
-    named = zip(row.get("negatives", ()), row.get("negative_ids", ()), strict=True)
-    kept = [(text, identity) for text, identity in named if _folded(text) not in answers]
-    return [passages.add(text, identity) for text, identity in kept[:most]]
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def _groups(texts: Sequence[str]) -> tuple[Ids, dict[str, int]]:
-    """Return a group number per text, equal where texts fold to the same."""
-    numbers: dict[str, int] = {}
-    groups = [numbers.setdefault(_folded(text), len(numbers)) for text in texts]
-    return np.array(groups, np.int64), numbers
-
-
-def _group_numbers(names: Sequence[str]) -> Ids:
-    """Return a number per name, -1 for the empty one."""
-    numbers: dict[str, int] = {}
-    found = [numbers.setdefault(name, len(numbers)) if name else -1 for name in names]
-    return np.array(found, np.int64)
+def _translations(links: Links, passages: Keys, queries: Keys) -> tuple[Ids, Ids]:
+    """Return the translation groups of passages and of queries: components of the linked texts."""
+    known, ends = np.unique(np.concatenate([links.left, links.right]), return_inverse=True)
+    left, right = np.split(ends.astype(np.int64), 2)
+    groups = connected(len(known), left, right)
+    return looked_up(passages, known, groups), looked_up(queries, known, groups)

@@ -83,7 +83,8 @@ def collate(
         found = _scores(row, drawn, len(others), teacher) if teacher else []
         group: dict[int, float] = {}
         for column, score in zip([*own, *others], found, strict=False):
-            group.setdefault(column, score)  # of equal texts the first
+            if score is not None:
+                group.setdefault(column, score)  # of equal texts the first
         places.append(list(group))
         scores.append(list(group.values()))
     return TextBatch(
@@ -137,10 +138,13 @@ def _document_key(name: str) -> int:
     return text_key(f"\x00{name}")  # no text begins like this: an id is no text
 
 
-def _scores(row: dict[str, Any], drawn: int, negatives: int, teacher: str) -> list[float]:
-    """Return a teacher's scores of the drawn positive and the negatives; [] where one has none."""
+def _scores(row: dict[str, Any], drawn: int, negatives: int, teacher: str) -> list[float | None]:
+    """Return a teacher's scores of the drawn positive and the negatives, None of unscored ones.
+
+    [] where the positive or the lists lack scores: nothing can be compared then.
+    """
     positive, others = (row.get(f"{side}_{teacher}") or [] for side in ("positive", "negative"))
-    if drawn >= len(positive) or len(others) < negatives:
+    if drawn >= len(positive) or positive[drawn] is None or len(others) < negatives:
         return []
     return [positive[drawn], *others[:negatives]]
 

@@ -87,6 +87,20 @@ def _is_number(cell: str) -> bool:
     return cell.lstrip("+-").replace(".", "", 1).isdecimal()
 
 
+def read_corpus(opener: Opener, paths: tuple[str, ...]) -> Iterator[Passage]:
+    """Yield every passage of the files of a corpus; lines that are none are passed over."""
+    for path in paths:
+        with opener.open(path) as stream:
+            for line in read_lines(stream):
+                if line == b"":
+                    continue
+                try:
+                    identity, text = _identified(line, None)
+                except MalformedError:  # `read_judged` has counted it
+                    continue
+                yield Passage(text, identity)
+
+
 def _collect(
     opener: Opener,
     judged: Judged,
@@ -112,21 +126,24 @@ def _collect(
                     found[identity] = text
 
 
-def _identified(line: bytes | None, needed: set[str]) -> tuple[str, str]:
-    """Return the id and the text of a line: a JSON object, or `id TAB [title TAB] text`."""
+def _identified(line: bytes | None, needed: set[str] | None) -> tuple[str, str]:
+    """Return the id and the text of a line: a JSON object, or `id TAB [title TAB] text`.
+
+    The text is left out where the id is not `needed`; None needs all.
+    """
     if line is not None and not line.startswith(b"{"):
         head, tab, rest = line.partition(b"\t")
         if not tab:
             raise MalformedError("missing_columns")
         identity = head.decode("utf-8", "replace").strip()
-        if identity not in needed:
+        if needed is not None and identity not in needed:
             return identity, ""
         return identity, rest.decode("utf-8", "replace").replace("\t", "\n")
     row = json_object(line)
     identity = next((str(row[name]) for name in _IDS if name in row), "")
     if not identity:
         raise MalformedError("missing_id")
-    return identity, _text(row) if identity in needed else ""
+    return identity, _text(row) if needed is None or identity in needed else ""
 
 
 def _text(row: Row) -> str:

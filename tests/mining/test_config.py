@@ -38,6 +38,18 @@ def test_defaults() -> None:
         ("max_positive_ratio", -0.1, "mining.max_positive_ratio = -0.1"),
         ("part_mb", 0.0, "mining.part_mb = 0.0"),
         ("seed", -1, "mining.seed = -1"),
+        ("pool", "all", "unknown mining.pool 'all': valid: cross-lingual, language, mixed"),
+        ("negatives_from", "mine", "unknown mining.negatives_from 'mine': did you mean 'mined'?"),
+        ("starved", "few", "unknown mining.starved 'few': did you mean 'fewer'?"),
+        ("fusion", "sum", "unknown mining.fusion 'sum': valid: rrf, weighted"),
+        ("filters", ("title",), "unknown mining.filters 'title': did you mean 'same_title'?"),
+        ("sources", ("bm2",), "unknown mining.sources 'bm2': did you mean 'bm25'?"),
+        ("sources", (), "mining.sources = [] must name one or more of dense, sparse, bm25"),
+        ("sources", ("dense",) * 2, "mining.sources = ['dense', 'dense'] must name"),
+        ("fusion_weights", (1.0,), "mining.fusion_weights goes with mining.fusion = 'weighted'"),
+        ("last_rank", 3, "mining.last_rank = 3 leaves 3 candidates after first_rank = 0"),
+        ("absolute_margin", NAN, "mining.absolute_margin = nan"),
+        ("near_duplicate_threshold", 0.0, "mining.near_duplicate_threshold = 0.0"),
     ],
 )
 def test_wrong_value_is_refused_by_name(option: str, value: Any, message: str) -> None:

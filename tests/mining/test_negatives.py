@@ -1,4 +1,4 @@
-"""Hard negatives against brute force: what may never be one, and which are chosen."""
+"""Hard negatives against plain loops: what may never be one, and which are chosen."""
 
 from __future__ import annotations
 
@@ -7,142 +7,146 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mining.config import MiningConfig
-from mining.encode import encode_dense
-from mining.index import search
-from mining.negatives import Candidates, choose, mask_candidates
-from mining.pool import Pool, build_pool
-from tests.builders import articles
-from train.checkpoint import load
-from train.config import ModelConfig
-
-torch.set_num_threads(1)
+from mining.config import FILTERS, MiningConfig
+from mining.groups import text_keys
+from mining.links import Links
+from mining.negatives import RULES, Candidates, choose, needed, usable_candidates
+from mining.pool import Pool
+from mining.texts import Texts
+from tests.mining.pools import pool_of, random_rows, row
 
 SEEDS = st.integers(0, 2**31)
-RULES = ("positive", "same_document", "equals_query", "repeated_text", "too_close_to_positive")
 
 
-def candidates(seed: int, queries: int = 4, passages: int = 12, depth: int = 9) -> Candidates:
-    """Random candidates among few texts and documents, so that every rule applies somewhere."""
+def folded(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def translations(seed: int) -> tuple[Links, list[set[str]]]:
+    """Links between texts of `random_rows`, and their components by hand."""
     draw = np.random.default_rng(seed)
-    texts = draw.integers(0, 7, passages)
-    positive = draw.integers(0, passages, queries)
-    scores = -np.sort(-draw.uniform(-1, 1, (queries, depth)).astype(np.float32), axis=1)
-    return Candidates(
-        ids=np.stack([draw.permutation(passages)[:depth] for _ in range(queries)]),
-        scores=scores,
-        positive=positive,
-        positive_scores=draw.uniform(-1, 1, queries).astype(np.float32),
-        text_groups=texts,
-        document_groups=draw.integers(-1, 6, passages),
-        query_groups=draw.integers(-1, 7, queries),
-        known=[
-            frozenset({int(texts[p]), *draw.integers(0, 7, draw.integers(0, 2)).tolist()})
-            for p in positive
-        ],
-    )
+    names = [f"query {n}" for n in range(6)]
+    edges = [(names[a], names[b]) for a, b in draw.integers(0, 6, (3, 2)).tolist()]
+    none = np.zeros(0, np.uint64)
+    left, right = (text_keys(Texts.of(side), fold=True) for side in zip(*edges, strict=True))
+    components = [{a, b} for a, b in edges]
+    for _ in edges:
+        components = [set.union(*(c for c in components if c & own)) for own in components]
+    return Links(none, none, left, right), components
 
 
-def reason(found: Candidates, query: int, column: int, ratio: float) -> str | None:
+def scenario(seed: int, queries: int = 5) -> tuple[Pool, Candidates, list[set[str]]]:
+    """A pool in which every rule applies somewhere, and random candidates in random order."""
+    draw = np.random.default_rng(seed)
+    links, components = translations(seed)
+    rows = random_rows(draw, queries)
+    rows += [row(100 + n, f"about {n}", [f"query {n}"]) for n in range(4)]
+    pool = pool_of(*rows, links=links, negatives=3)
+    count, width = len(pool), min(12, len(pool.passages))
+    ids = np.stack([draw.permutation(len(pool.passages))[:width] for _ in range(count)])
+    ids[draw.random(count) < 0.2, -2:] = -1
+    scores = -np.sort(-draw.uniform(-1, 1, ids.shape).astype(np.float32), axis=1)
+    positive = draw.uniform(-1, 1, count).astype(np.float32)
+    return pool, Candidates(np.arange(count), ids, scores, positive), components
+
+
+def reason(
+    pool: Pool, found: Candidates, query: int, column: int, config: MiningConfig, linked: Any
+) -> str | None:
     """Return the first rule that removes a candidate, by plain Python."""
-    passage = found.ids[query, column]
-    group, document = found.text_groups[passage], found.document_groups[passage]
-    own = found.document_groups[found.positive[query]]
-    best = found.positive_scores[query]
-    limit = best - np.float32(1 - ratio) * abs(best)
-    hits = (
-        group in found.known[query],
-        own >= 0 and document == own,
-        group == found.query_groups[query],
-        group in found.text_groups[found.ids[query, :column]],
-        found.scores[query, column] > limit,
-    )
-    return next((rule for rule, hit in zip(RULES, hits, strict=True) if hit), None)
+    texts, groups = pool.passages[:], pool.groups
+    passage = int(found.ids[query, column])
+    own = [i for i in range(len(pool)) if pool.questions[i] == pool.questions[query]]
+    known = {int(p) for i in own for p in pool.positives.of(i)}
+    asked = pool.rows["query"][query].as_py()
+    documents = {int(groups.document[p]) for p in known} | {
+        int(d) for d in pool.query_documents[query]
+    }
+    spoken = {folded(asked), *(folded(texts[p]) for p in known)}
+    earlier = [p for p in found.ids[query, :column].tolist() if p >= 0]
+    alike = groups.near_duplicate if "near_duplicate" in config.filters else groups.text
+    best, score = float(found.positive_scores[query]), float(found.scores[query, column])
+    hits = {
+        "positive": passage in known,
+        "same_text": folded(texts[passage]) in {folded(texts[p]) for p in known},
+        "near_duplicate": groups.near_duplicate[passage]
+        in {groups.near_duplicate[p] for p in known},
+        "same_document": groups.document[passage] in documents - {-1},
+        "same_title": "\n" in texts[passage]
+        and texts[passage].split("\n")[0]
+        in {texts[p].split("\n")[0] for p in known if "\n" in texts[p]},
+        "equals_query": folded(texts[passage]) == folded(asked),
+        "translation": any(folded(texts[passage]) in c and c & spoken for c in linked),
+        "labelled_negative": folded(texts[passage])
+        in {folded(texts[n]) for n in pool.negatives.of(query)},
+        "repeated_text": alike[passage] in {alike[p] for p in earlier},
+        "above_max_score": config.max_score is not None and score > config.max_score,
+        "within_absolute_margin": config.absolute_margin is not None
+        and score > best - config.absolute_margin,
+        "too_close_to_positive": bool(config.max_positive_ratio)
+        and score > best - (1 - config.max_positive_ratio) * abs(best),
+    }
+    wanted = [r for r in RULES if r not in FILTERS or r in config.filters]
+    return next((rule for rule in wanted if hits[rule]), None)
 
 
-def survivors(found: Candidates, query: int, ratio: float) -> list[int]:
-    columns = range(found.ids.shape[1])
-    return [c for c in columns if reason(found, query, c, ratio) is None]
-
-
-@settings(deadline=None, max_examples=50)
-@given(SEEDS, st.sampled_from([0.0, 0.5, 0.95, 1.0, 2.0]))
-def test_mask_equals_brute_force(seed: int, ratio: float) -> None:
-    """Each candidate is kept, or counted under the first rule that removes it."""
-    found = candidates(seed)
-    usable, removed = mask_candidates(found, ratio)
-    expected = [[reason(found, q, c, ratio) for c in range(9)] for q in range(4)]
-    assert usable.tolist() == [[why is None for why in row] for row in expected]
-    counts = Counter(why for row in expected for why in row if why)
-    assert removed == {rule: counts[rule] for rule in RULES}
-
-
-@settings(deadline=None, max_examples=50)
-@given(SEEDS, st.integers(0, 5), st.integers(0, 4))
-def test_top_takes_the_best_survivors(seed: int, negatives: int, first_rank: int) -> None:
-    """Ids, ranks and scores of the survivors after `first_rank`, best first, -1 behind them."""
-    found = candidates(seed)
-    config = MiningConfig(negatives=negatives, first_rank=first_rank)
-    chosen = choose(found, config)
-    starved = 0
-    for q in range(4):
-        ranks = survivors(found, q, 0.95)[first_rank:][:negatives]
-        gap = [-1] * (negatives - len(ranks))
-        assert chosen.ranks[q].tolist() == ranks + gap
-        assert chosen.ids[q].tolist() == found.ids[q, ranks].tolist() + gap
-        assert chosen.scores[q, : len(ranks)].tolist() == found.scores[q, ranks].tolist()
-        assert np.isnan(chosen.scores[q, len(ranks) :]).all()
-        starved += len(ranks) < negatives
-    assert chosen.removed["starved"] == starved
-    assert chosen.scores.dtype == np.float32
+CONFIGS = [
+    {},
+    {"filters": ()},
+    {"filters": ("same_title", "translation"), "max_score": 0.4},
+    {"filters": ("same_document", "equals_query"), "absolute_margin": 0.1},
+    {"max_positive_ratio": 0.0},
+    {"max_positive_ratio": 1.2, "max_score": 0.0, "absolute_margin": 0.0},
+]
 
 
 @settings(deadline=None, max_examples=40)
-@given(SEEDS, st.integers(0, 5), st.integers(0, 3))
-def test_random_draws_among_the_survivors(seed: int, negatives: int, first_rank: int) -> None:
-    """As many as there are, none twice, in order of rank, and the same for an equal seed."""
-    found = candidates(seed)
-    config = MiningConfig(
-        negatives=negatives, first_rank=first_rank, sampling="random", seed=seed % 99
-    )
-    chosen, again = choose(found, config), choose(found, config)
-    assert np.array_equal(chosen.ids, again.ids)
-    for q in range(4):
-        allowed = survivors(found, q, 0.95)[first_rank:]
-        ranks = [r for r in chosen.ranks[q].tolist() if r >= 0]
-        assert len(ranks) == min(negatives, len(allowed))
-        assert set(ranks) <= set(allowed)
-        assert ranks == sorted(set(ranks))
+@given(SEEDS, st.sampled_from(CONFIGS))
+def test_mask_equals_plain_loops(seed: int, options: dict[str, Any]) -> None:
+    """Each candidate is kept, or counted under the first rule that removes it."""
+    pool, found, linked = scenario(seed)
+    config = MiningConfig(negatives=3, **options)
+    chosen = choose(pool, found, config)
+    for query in range(len(pool)):
+        real = [c for c in range(found.ids.shape[1]) if found.ids[query, c] >= 0]
+        why = {c: reason(pool, found, query, c, config, linked) for c in real}
+        counts = Counter(rule for rule in why.values() if rule)
+        assert dict(zip(RULES, chosen.removed[query].tolist(), strict=True)) == {
+            rule: counts[rule] for rule in RULES
+        }
+        survivors = [c for c in real if why[c] is None]
+        assert chosen.survivors[query] == len(survivors)
+        room = max(0, 3 - len(pool.negatives.of(query)))
+        picked = survivors[:room]
+        gap = [-1] * (3 - len(picked))
+        assert chosen.ranks[query].tolist() == picked + gap
+        assert chosen.ids[query].tolist() == found.ids[query, picked].tolist() + gap
+        assert chosen.scores[query, : len(picked)].tolist() == found.scores[query, picked].tolist()
+        assert np.isnan(chosen.scores[query, len(picked) :]).all()
 
 
-def plain(depth: int, positive_score: float = 1.0, **changes: Any) -> Candidates:
-    """One query, `depth` distinct candidates with scores 0.9, 0.8 …; passage 50 is positive."""
-    known: dict[str, Any] = {
-        "ids": np.arange(depth)[None],
-        "scores": np.linspace(0.9, 0.9 - 0.1 * (depth - 1), depth, dtype=np.float32)[None],
-        "positive": np.array([50]),
-        "positive_scores": np.array([positive_score], np.float32),
-        "text_groups": np.arange(60),
-        "document_groups": np.arange(60),
-        "query_groups": np.array([-1]),
-        "known": [frozenset({50})],
-    }
-    return Candidates(**(known | changes))
+def test_every_rule_was_met() -> None:
+    """The scenarios of the test above are not empty: each rule removes something."""
+    removed: Counter[str] = Counter()
+    for seed in range(60):
+        pool, found, _ = scenario(seed)
+        config = MiningConfig(negatives=3, max_score=0.6, absolute_margin=0.01)
+        removed.update(
+            dict(zip(RULES, choose(pool, found, config).removed.sum(0).tolist(), strict=True))
+        )
+    assert [rule for rule in RULES if not removed[rule]] == []
 
 
-def test_random_takes_every_survivor_about_equally_often() -> None:
-    """Of 8 survivors, 2 drawn: each in a quarter of 400 seeds."""
-    found = plain(8)
-    drawn: Counter[int] = Counter()
-    for seed in range(400):
-        chosen = choose(found, MiningConfig(negatives=2, sampling="random", seed=seed))
-        drawn.update(chosen.ranks[0].tolist())
-    assert sorted(drawn) == list(range(8))
-    assert all(60 < n < 140 for n in drawn.values()), drawn  # 100 with deviation 9
+def plain(depth: int = 8, positive: float = 1.0, **options: Any) -> tuple[Pool, Candidates]:
+    """One row and `depth` other passages with scores 0.9, 0.8 …"""
+    rows = [row(n, f"q{n}", [f"passage number {n}"]) for n in range(depth + 1)]
+    pool = pool_of(*rows, **options)
+    scores = np.linspace(0.9, 0.9 - 0.1 * (depth - 1), depth, dtype=np.float32)[None]
+    ids = np.arange(1, depth + 1)[None]
+    return pool, Candidates(np.array([0]), ids, scores, np.array([positive], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -154,123 +158,121 @@ def test_random_takes_every_survivor_about_equally_often() -> None:
         (0.0, 0.5, []),
         (-0.1, 0.5, []),
         (0.2, 4.6, [0, 1, 2, 3]),
+        (-0.1, 0.0, [0, 1, 2, 3]),
     ],
 )
-def test_margin_by_hand(positive: float, ratio: float, ranks: list[int]) -> None:
-    """Scores 0.9, 0.8, 0.7, 0.6 against ratio · positive."""
-    usable, _ = mask_candidates(plain(4, positive), ratio)
-    assert np.flatnonzero(usable[0]).tolist() == ranks
+def test_ratio_by_hand(positive: float, ratio: float, ranks: list[int]) -> None:
+    """Scores 0.9, 0.8, 0.7, 0.6 against ratio · positive; 0 turns the margin off."""
+    pool, found = plain(4, positive)
+    chosen = choose(pool, found, MiningConfig(max_positive_ratio=ratio))
+    assert chosen.ranks[0, : len(ranks) + 1].tolist() == [*ranks, -1]
 
 
-def test_margin_lies_below_a_negative_positive() -> None:
+def test_ratio_lies_below_a_negative_positive() -> None:
     """-0.5 with ratio 0.9 allows candidates up to -0.55, not up to -0.45."""
+    pool, found = plain(4, -0.5)
     scores = np.array([[-0.48, -0.52, -0.54, -0.56]], np.float32)
-    usable, _ = mask_candidates(plain(4, -0.5, scores=scores), 0.9)
-    assert usable.tolist() == [[False, False, False, True]]
+    found = Candidates(found.rows, found.ids, scores, found.positive_scores)
+    assert choose(pool, found, MiningConfig(max_positive_ratio=0.9)).ranks[0, :2].tolist() == [
+        3,
+        -1,
+    ]
 
 
-def test_passages_without_a_document_are_not_of_one_document() -> None:
-    """-1 on both sides removes nothing."""
-    usable, removed = mask_candidates(plain(3, document_groups=np.full(60, -1)), 1.0)
-    assert usable.all()
-    assert removed["same_document"] == 0
+@settings(deadline=None, max_examples=40)
+@given(SEEDS, st.integers(0, 4), st.integers(0, 3), st.integers(0, 3))
+def test_window_counts_survivors(seed: int, negatives: int, first: int, more: int) -> None:
+    """Ranks first_rank .. last_rank - 1 of what survives; removed candidates use none up."""
+    pool, found, _ = scenario(seed)
+    last = first + negatives + more if more else 0
+    config = MiningConfig(negatives=negatives, first_rank=first, last_rank=last)
+    free = choose(pool, found, MiningConfig(negatives=50))
+    chosen = choose(pool, found, config)
+    listed = pool.negatives.counts
+    for query in range(len(pool)):
+        room = max(0, negatives - listed[query])
+        if listed[query]:
+            continue  # their room differs between the two
+        survivors = [r for r in free.ranks[query].tolist() if r >= 0]
+        window = survivors[first : last or None]
+        assert [r for r in chosen.ranks[query].tolist() if r >= 0] == window[:room]
+        assert chosen.survivors[query] == len(window)
 
 
-def test_first_rank_counts_survivors() -> None:
-    """Removed candidates do not use up the ranks to skip."""
-    found = plain(5, document_groups=np.array([50, 1, 2, 3, 4, *range(5, 60)]))
-    chosen = choose(found, MiningConfig(negatives=2, first_rank=1))
-    assert chosen.ranks.tolist() == [[2, 3]]
-    assert chosen.removed["same_document"] == 1
-
-
-def test_fewer_candidates_than_negatives_are_padded_to_what_was_searched() -> None:
-    """A corpus of 3 passages gives at most 3, and the query is counted as starved."""
-    chosen = choose(plain(3), MiningConfig(negatives=7))
-    assert chosen.ids.tolist() == [[0, 1, 2]]
-    assert chosen.removed["starved"] == 1
-
-
-def corpus() -> list[dict[str, str]]:
-    """Questions with two sections per document, a text in two cases, and one that is a title."""
-    rows = []
-    for i, article in enumerate(articles("en", 12)):
-        for part, text in enumerate(article["text"].split(". ")):
-            what = ("lighthouse", "keeper")[part]
-            rows.append(
-                {
-                    "query": f"the {what} of {article['title']}",
-                    "positive": text,
-                    "document_id": f"doc-{i}",
-                }
-            )
-            if part == 0 and i < 3:
-                rows.append({**rows[-1], "positive": text.upper(), "document_id": f"copy-{i}"})
-    title = {"query": "a name", "positive": "the  Lighthouse of Armouth", "document_id": ""}
-    blank = dict.fromkeys(("relation", "query_language", "language", "source"), "x")
-    return [{"id": f"{n:03d}", **blank, **row} for n, row in enumerate([*rows, title])]
-
-
-def mined(pool: Pool, encoder: str, config: MiningConfig) -> tuple[Any, np.ndarray]:
-    model = load(encoder, ModelConfig(max_query_tokens=64, max_passage_tokens=64))
-    options: dict[str, Any] = {"budget": 500, "dtype": "fp32"}
-    queries = encode_dense(model, [row["query"] for row in pool.rows], is_query=True, **options)
-    passages = encode_dense(model, pool.passages, is_query=False, **options)
-    scores, ids = search(queries, passages, config.depth)
-    found = Candidates(
-        ids=ids,
-        scores=scores,
-        positive=pool.positive,
-        positive_scores=(queries * passages[pool.positive]).sum(1),
-        text_groups=pool.text_groups,
-        document_groups=pool.document_groups,
-        query_groups=pool.query_groups,
-        known=pool.known,
-    )
-    return choose(found, config), queries @ passages.T
-
-
-def fold(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def test_mined_negatives_are_no_answers(tiny_encoder: str) -> None:
-    """From texts to negatives: no positive, own document, own text or copy; ranks are true."""
-    rows = corpus()
-    pool = build_pool(rows)
-    config = MiningConfig(negatives=6, depth=100, max_positive_ratio=10.0)
-    chosen, scores = mined(pool, tiny_encoder, config)
-    answers: dict[str, set[str]] = {}
-    for row in rows:
-        answers.setdefault(row["query"], set()).add(fold(row["positive"]))
-    for n, row in enumerate(rows):
-        negatives = chosen.ids[n].tolist()
-        assert len(negatives) == 6
-        texts = [fold(pool.passages[i]) for i in negatives]
-        assert not answers[row["query"]] & set(texts)
-        assert fold(row["query"]) not in texts
-        assert len(set(texts)) == 6
-        if row["document_id"]:
-            assert row["document_id"] not in [pool.passage_ids[i] for i in negatives]
-        np.testing.assert_allclose(chosen.scores[n], scores[n, negatives], atol=1e-5)
-        better = [(scores[n] > s + 1e-5).sum() for s in scores[n, negatives]]
-        worse = [(scores[n] >= s - 1e-5).sum() for s in scores[n, negatives]]
-        ranks = chosen.ranks[n].tolist()
-        assert all(b <= rank < w for b, rank, w in zip(better, ranks, worse, strict=True))
-    assert {chosen.removed[rule] > 0 for rule in RULES[:4]} == {True}
-
-
-def test_mining_is_deterministic(tiny_encoder: str) -> None:
-    """Rows in another order give every row the same negatives."""
-    config = MiningConfig(negatives=3, depth=20)
-    picked = []
-    for rows in (corpus(), corpus()[::-1]):
-        pool = build_pool(rows)
-        chosen, _ = mined(pool, tiny_encoder, config)
-        picked.append(
-            {
-                row["id"]: [pool.passages[i] for i in ids if i >= 0]
-                for row, ids in zip(rows, chosen.ids.tolist(), strict=True)
-            }
+@settings(deadline=None, max_examples=30)
+@given(SEEDS, st.sampled_from(["random", "simans"]))
+def test_draws_do_not_depend_on_the_batch(seed: int, sampling: str) -> None:
+    """Rows one by one, in another order or all together have the same negatives."""
+    pool, found, _ = scenario(seed)
+    config = MiningConfig(negatives=2, sampling=sampling, max_positive_ratio=0.0, seed=seed % 7)
+    whole = choose(pool, found, config)
+    order = np.random.default_rng(seed).permutation(len(pool))
+    for query in order.tolist():
+        one = slice(query, query + 1)
+        alone = Candidates(
+            found.rows[one], found.ids[one], found.scores[one], found.positive_scores[one]
         )
-    assert picked[0] == picked[1]
+        assert choose(pool, alone, config).ids.tolist() == whole.ids[one].tolist()
+
+
+def test_random_takes_every_survivor_about_equally_often() -> None:
+    """Of 8 survivors, 2 drawn: each in a quarter of 400 seeds; ranks ascend, none comes twice."""
+    pool, found = plain()
+    drawn: Counter[int] = Counter()
+    for seed in range(400):
+        chosen = choose(pool, found, MiningConfig(negatives=2, sampling="random", seed=seed))
+        first, second = chosen.ranks[0].tolist()
+        assert first < second
+        drawn.update((first, second))
+    assert sorted(drawn) == list(range(8))
+    assert all(60 < n < 140 for n in drawn.values()), drawn  # 100 with deviation 9
+
+
+def test_simans_draws_by_its_weights() -> None:
+    """One of 8: the frequencies over 4,000 seeds are exp(-a (s - s⁺ - b)²), normalised."""
+    pool, found = plain()
+    config = {"negatives": 1, "sampling": "simans", "simans_a": 30.0, "simans_b": -0.4}
+    drawn: Counter[int] = Counter()
+    for seed in range(4000):
+        drawn[int(choose(pool, found, MiningConfig(seed=seed, **config)).ranks[0, 0])] += 1
+    weights = np.exp(-30.0 * (found.scores[0].astype(float) - 1.0 + 0.4) ** 2)
+    shares = np.array([drawn[i] for i in range(8)]) / 4000
+    np.testing.assert_allclose(shares, weights / weights.sum(), atol=0.03)  # 3.8 deviations
+
+
+def test_simans_bears_weights_that_underflow() -> None:
+    """exp(-10^6 …) is 0 for all; the nearest score is drawn still."""
+    pool, found = plain()
+    config = MiningConfig(negatives=1, sampling="simans", simans_a=1e6, simans_b=-0.42)
+    assert choose(pool, found, config).ranks.tolist() == [[3]]  # 0.6 against 0.58
+
+
+def test_rows_need_what_labelled_negatives_leave() -> None:
+    """Of 3 wanted, a row with 2 named ones needs one; one with 5 none."""
+    rows = [
+        row(0, "a", ["p"], negatives=["m", "n"]),
+        row(1, "b", ["q"], negatives=list("abcde")),
+        row(2, "c", ["r"]),
+    ]
+    pool = pool_of(*rows, negatives=3)
+    config = MiningConfig(negatives=3)
+    assert needed(pool, np.arange(3), config).tolist() == [1, 0, 3]
+
+
+def test_no_negatives_at_all() -> None:
+    """Zero is a number too."""
+    pool, found = plain()
+    assert choose(pool, found, MiningConfig(negatives=0)).ids.shape == (1, 0)
+
+
+def test_many_positives_are_found_too() -> None:
+    """500 positives of one question: none of them is usable, and no array of 500 wide is made."""
+    rows = [row(n, "the same question", [f"answer {n}"]) for n in range(500)]
+    pool = pool_of(*rows, row(900, "another", ["something else"]))
+    ids = np.tile(np.arange(501), (501, 1))
+    zeros = np.zeros(ids.shape, np.float32)
+    found = Candidates(np.arange(501), ids, zeros, zeros[:, 0])
+    usable, removed = usable_candidates(pool, found, MiningConfig(filters=()))
+    assert usable[:500].sum() == 500
+    assert usable[:500, 500].all()
+    assert removed[:, RULES.index("positive")].tolist() == [500] * 500 + [1]

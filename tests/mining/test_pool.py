@@ -1,237 +1,210 @@
-"""Which pairs become rows, and what is known of their passages."""
+"""What becomes a passage, what it is called, and what passages have in common."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from curation.draw import rank
 from curation.errors import InputError
-from curation.records import (
-    PAIR,
-    QUESTION,
-    TRAINING_ROW,
-    Pair,
-    Question,
-    TrainingRow,
-    to_table,
-)
-from curation.splits import SplitConfig
-from curation.storage import write_parquet
-from mining.pool import COLUMNS, Pool, build_pool, select_labelled, select_rows
-
-NONE_HELD_OUT = SplitConfig(held_out=0.0)
-
-
-def pair(number: int, relation: str = "title-body", language: str = "en", **changes: Any) -> Pair:
-    values: dict[str, Any] = {
-        "query": f"title {number}",
-        "positive": f"body {number}",
-        "document_id": f"doc-{number}",
-    }
-    return Pair(
-        relation=relation,
-        query_language=language,
-        language=language,
-        source="test",
-        **(values | changes),
-    )
-
-
-PAIRS = [
-    *(pair(n) for n in range(30)),
-    *(pair(n, language="fr") for n in range(30, 50)),
-    *(pair(n, "parallel", query_document_id=f"other-{n}") for n in range(50, 60)),
-    *(pair(n, "section") for n in range(60, 65)),
-]
-
-
-def write(folder: Path, sizes: list[int], pairs: list[Pair] = PAIRS) -> list[str]:
-    paths, start = [], 0
-    for number, size in enumerate(sizes):
-        paths.append(str(folder / f"part-{number}.parquet"))
-        write_parquet(paths[-1], to_table(pairs[start : start + size], PAIR))
-        start += size
-    return paths
-
-
-def test_rows_are_those_of_the_wanted_relations(tmp_path: Path) -> None:
-    """Sorted by id, with all that a training row needs; others are left out."""
-    rows = select_rows(write(tmp_path, [65]), ["section", "parallel"], {}, NONE_HELD_OUT)
-    wanted = sorted((p for p in PAIRS if p.relation != "title-body"), key=lambda p: p.id)
-    assert [row["id"] for row in rows] == [p.id for p in wanted]
-    assert rows[0] == {name: getattr(wanted[0], name) for name in COLUMNS}
-
-
-def test_questions_are_read_like_pairs(tmp_path: Path) -> None:
-    """Their further columns do not matter."""
-    question = Question("who?", "body", "question-document", "en", "en", "s", document_id="d")
-    write_parquet(str(tmp_path / "q.parquet"), to_table([question], QUESTION))
-    paths = [*write(tmp_path, [65]), str(tmp_path / "q.parquet")]
-    rows = select_rows(paths, ["question-document", "section"], {}, NONE_HELD_OUT)
-    assert sorted(row["relation"] for row in rows) == ["question-document", *["section"] * 5]
-
-
-def test_held_out_documents_never_become_rows(tmp_path: Path) -> None:
-    """On either side: the query's document or the positive's; the rest is all there."""
-    splits = SplitConfig(held_out=0.4, seed=3)
-    rows = select_rows(write(tmp_path, [65]), ["title-body", "parallel"], {}, splits)
-    kept = {
-        p.id
-        for p in PAIRS
-        if p.relation in ("title-body", "parallel")
-        and not splits.is_held_out([p.document_id])
-        and not splits.is_held_out([p.query_document_id])
-    }
-    assert {row["id"] for row in rows} == kept
-    assert 10 < len(kept) < 55
-    held_by_query = [
-        p
-        for p in PAIRS
-        if splits.is_held_out([p.query_document_id]) and not splits.is_held_out([p.document_id])
-    ]
-    assert held_by_query
-
-
-def test_limits_are_per_relation_and_language(tmp_path: Path) -> None:
-    """The rows with the smallest hash of their id; relations without a limit stay whole."""
-    limits = {"title-body": 7, "section": 0}
-    rows = select_rows(
-        write(tmp_path, [65]), ["title-body", "section", "parallel"], limits, NONE_HELD_OUT
-    )
-    expected = [p for p in PAIRS if p.relation == "parallel"]
-    for language in ("en", "fr"):
-        own = [p for p in PAIRS if (p.relation, p.language) == ("title-body", language)]
-        expected += sorted(own, key=lambda p: rank(p.id, "training"))[:7]
-    assert [row["id"] for row in rows] == sorted(p.id for p in expected)
-
-
-@pytest.mark.parametrize("sizes", [[1, 64], [20, 20, 25], [0, 65]], ids=str)
-def test_rows_do_not_depend_on_the_parts(tmp_path: Path, sizes: list[int]) -> None:
-    """Cut otherwise and listed in another order, the same rows are drawn."""
-    relations, limits = ["title-body", "section"], {"title-body": 5}
-    (tmp_path / "cut").mkdir()
-    whole = select_rows(write(tmp_path, [65]), relations, limits, NONE_HELD_OUT)
-    cut = select_rows(write(tmp_path / "cut", sizes)[::-1], relations, limits, NONE_HELD_OUT)
-    assert cut == whole
-
-
-def row(number: int, query: str, positive: str, document: str = "") -> dict[str, str]:
-    return {"id": f"{number}", "query": query, "positive": positive, "document_id": document}
+from mining.config import MiningConfig
+from mining.links import NO_LINKS, links_of
+from mining.passages import PASSAGE
+from mining.pool import build_pool
+from mining.rows import ROW
+from tests.mining.pools import lists, passages, pool_of, row
 
 
 def test_pool_holds_each_text_once() -> None:
-    """Rows point to their passage, which is called by its document, else by its first pair."""
-    pool = build_pool(
-        [row(1, "a", "A", "d1"), row(2, "b", "B"), row(3, "c", "A", "d1"), row(4, "d", "D", "d1")]
+    """Rows point to their passages, called by their document or by their data set's id."""
+    pool = pool_of(
+        row(1, "a", ["A"], document_id="d1"),
+        row(2, "b", ["B"]),
+        row(3, "c", ["A"], document_id="d1"),
+        row(4, "d", ["D", "B"], document_id="d1"),
     )
-    assert pool.passages == ["A", "B", "D"]
-    assert pool.passage_ids == ["d1", "2", "d1"]
-    assert pool.positive.tolist() == [0, 1, 0, 2]
-    assert pool.document_groups.tolist() == [0, -1, 0]
-    assert [r["id"] for r in pool.rows] == ["1", "2", "3", "4"]
+    assert passages(pool) == ["A", "B", "D"]
+    assert pool.passage_ids.to_pylist() == ["d1", "id-B", "d1"]
+    assert lists(pool.positives) == [[0], [1], [0], [2, 1]]
+    assert pool.groups.document.tolist()[1] == -1
+    assert pool.groups.document[0] == pool.groups.document[2] >= 0
+    assert pool.rows["id"].to_pylist() == ["0001", "0002", "0003", "0004"]
+    assert "positives" not in pool.rows.column_names  # the texts are held once
 
 
 def test_texts_that_fold_to_the_same_are_one_group() -> None:
     """Case and white space do not make another text; they stay two passages."""
-    pool = build_pool([row(1, "a", "The Sea"), row(2, "b", "the\n sea"), row(3, "c", "The sea!")])
+    pool = pool_of(row(1, "a", ["The Sea"]), row(2, "b", ["the\t sea"]), row(3, "c", ["The sea!"]))
     assert len(pool.passages) == 3
-    assert pool.text_groups.tolist() == [0, 0, 1]
+    first, second, third = pool.groups.text.tolist()
+    assert first == second != third
 
 
-def test_queries_know_all_positives_of_their_text() -> None:
+def test_questions_know_all_positives_of_their_text() -> None:
     """Queries that fold to the same share what answers them."""
-    pool = build_pool([row(1, "Who?", "A"), row(2, "who? ", "B"), row(3, "where?", "C")])
-    assert pool.known == [frozenset({0, 1}), frozenset({0, 1}), frozenset({2})]
+    pool = pool_of(row(1, "Who?", ["A"]), row(2, "who? ", ["B"]), row(3, "where?", ["C"]))
+    known = lists(pool.known.take(pool.questions))
+    assert known == [[0, 1], [0, 1], [2]]
 
 
 def test_query_that_is_a_passage_has_its_group() -> None:
     """-1 where no passage equals the query."""
-    pool = build_pool([row(1, "the SEA", "A"), row(2, "x", "The sea"), row(3, "a", "y")])
-    assert pool.query_groups.tolist() == [1, -1, 0]
+    pool = pool_of(row(1, "the SEA", ["A"]), row(2, "x", ["The sea"]), row(3, "a", ["y"]))
+    assert pool.query_texts.tolist() == [pool.groups.text[1], -1, pool.groups.text[0]]
 
 
 def test_no_rows_are_an_error() -> None:
     """The message names the option to change."""
     with pytest.raises(InputError, match=r"mining\.relations; nothing to mine"):
-        build_pool([])
+        build_pool(ROW.empty_table(), MiningConfig())
 
 
-def labelled(
-    number: int, query: str, positives: list[str], negatives: list[str], language: str = "en"
-) -> TrainingRow:
-    return TrainingRow(
-        id=f"{number}",
-        query=query,
-        positives=positives,
-        negatives=negatives,
-        relation="labelled",
-        source="set",
-        query_language=language,
-        language=language,
-        length=9,
-        positive_ids=[f"id-{t}" for t in positives],
-        negative_ids=[f"id-{t}" for t in negatives],
+def test_named_negatives_join_the_pool() -> None:
+    """Positives of all rows first, then negatives."""
+    pool = pool_of(
+        row(1, "q", ["A", "B"], negatives=["C", "D"]), row(2, "r", ["C"], document_id="doc")
+    )
+    assert passages(pool) == ["A", "B", "C", "D"]
+    assert pool.passage_ids.to_pylist() == ["id-A", "id-B", "doc", "id-D"]
+    assert lists(pool.negatives) == [[2, 3], []]
+
+
+def test_a_named_negative_that_answers_elsewhere_is_left_out() -> None:
+    """Another row of the same question may know better; teacher scores keep their passages."""
+    pool = pool_of(
+        row(
+            1,
+            "Who?",
+            ["A"],
+            negatives=["b", "C"],
+            positive_teacher_scores=[5.0],
+            negative_teacher_scores=[4.0, 1.0],
+        ),
+        row(2, "who?", ["B"]),
+    )
+    assert passages(pool) == ["A", "B", "C"]
+    assert lists(pool.negatives) == [[2], []]
+    assert pool.negative_teachers.tolist() == [1.0]
+    np.testing.assert_array_equal(pool.positive_teachers, [5.0, np.nan])
+
+
+def test_no_more_named_negatives_than_a_row_takes() -> None:
+    """The first ones that are no answers; the others do not even join the pool."""
+    pool = pool_of(
+        row(1, "q", ["A"], negatives=["a", "C", "D", "E"]),
+        row(2, "r", ["F"], negatives=["G", "H", "I"]),
+        negatives=2,
+    )
+    assert passages(pool) == ["A", "F", "C", "D", "G", "H"]
+    assert lists(pool.negatives) == [[2, 3], [4, 5]]
+
+
+def corpus(*texts: str, **columns: str) -> pa.Table:
+    empty = dict.fromkeys(PASSAGE.names, "")
+    return pa.Table.from_pylist(
+        [empty | {"text": t, "id": f"c-{t}"} | columns for t in texts], PASSAGE
     )
 
 
-def write_labelled(path: Path, rows: list[TrainingRow]) -> list[str]:
-    write_parquet(str(path), to_table(rows, TRAINING_ROW))
-    return [str(path)]
+def test_a_corpus_extends_the_pool() -> None:
+    """Texts that rows have already keep their number and name; corpora come in their order."""
+    pool = pool_of(
+        row(1, "q", ["A"]), corpus=[corpus("B", "A", "B"), corpus("C", "B", language="fr")]
+    )
+    assert passages(pool) == ["A", "B", "C"]
+    assert pool.passage_ids.to_pylist() == ["id-A", "c-B", "c-C"]
+    english = pool.query_languages[0]
+    assert pool.groups.language[0] == english
+    assert len({*pool.groups.language.tolist()}) == 3
+    keys = pool.passage_keys
+    assert (
+        keys.tolist()
+        == pool_of(row(1, "q", ["A"]), corpus=[corpus("B", "C")]).passage_keys.tolist()
+    )
 
 
-def test_labelled_rows_are_drawn_as_pairs_are(tmp_path: Path) -> None:
-    """A limit per language; with all that a training row needs."""
-    rows = [labelled(n, f"q{n}", ["A", "B"], ["C"], "en" if n < 6 else "de") for n in range(9)]
-    paths = write_labelled(tmp_path / "rows.parquet", rows)
-    assert len(select_labelled(paths, {})) == 9
-    few = select_labelled(paths, {"labelled": 2})
-    expected = [
-        r.id
-        for language in ("en", "de")
-        for r in sorted(
-            (r for r in rows if r.language == language), key=lambda r: rank(r.id, "training")
-        )[:2]
-    ]
-    assert [row["id"] for row in few] == expected
-    assert few[0]["positives"] == ["A", "B"]
-    assert select_labelled([], {"labelled": 2}) == []
+LONG = " ".join(f"word{n}" for n in range(60))
 
 
-def pool_of(*rows: TrainingRow | dict[str, str], most: int = 9) -> Pool:
-    found = [
-        r if isinstance(r, dict) else vars_of(r) | {"positive": r.positives[0], "document_id": ""}
-        for r in rows
-    ]
-    return build_pool(found, most)
+@pytest.mark.parametrize(
+    ("threshold", "filters", "joined"),
+    [(0.75, ("near_duplicate",), True), (0.98, ("near_duplicate",), False), (0.75, (), False)],
+    ids=["alike", "stricter", "off"],
+)
+def test_near_duplicates_are_one_cluster(
+    threshold: float, filters: tuple[str, ...], joined: bool
+) -> None:
+    """One word of 60 changed: 5-gram similarity 0.84; another text stays alone."""
+    changed = LONG.replace("word30", "other")
+    pool = pool_of(
+        row(1, "a", [LONG]),
+        row(2, "b", [changed]),
+        row(3, "c", [LONG.upper()]),
+        row(4, "d", [LONG[::-1]]),
+        near_duplicate_threshold=threshold,
+        filters=filters,
+    )
+    first, second, third, fourth = pool.groups.near_duplicate.tolist()
+    assert (first == second) is joined
+    assert first == third  # equal but for case: one text
+    assert fourth not in (first, second)
 
 
-def vars_of(row: TrainingRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__slots__}
+def test_titles_are_a_first_line_or_the_documents() -> None:
+    """Of labelled passages the line, of passages of a document its title; white space is folded."""
+    documents = pa.table({"id": ["d1", "d2", "d3"], "title": ["Mills", "mills ", ""]})
+    pool = pool_of(
+        row(1, "a", ["Mills\nThey grind."]),
+        row(2, "b", ["One line."]),
+        row(3, "c", ["text 1"], document_id="d1", relation="title-body"),
+        row(4, "d", ["text 2"], document_id="d2", relation="title-body"),
+        row(5, "e", ["text 3"], document_id="d3", relation="title-body"),
+        row(6, "f", ["Mills\nnot a title here"], relation="section"),
+        links=links_of([documents], []),
+    )
+    titles = pool.groups.title.tolist()
+    assert titles[0] == titles[2] == titles[3] >= 0
+    assert (titles[1], titles[4], titles[5]) == (-1, -1, -1)
 
 
-def test_all_passages_of_labelled_rows_join_the_pool() -> None:
-    """Under the ids of their data set, each text once; pairs have one positive and no negative."""
-    pool = pool_of(labelled(1, "q", ["A", "B"], ["C", "D"]), row(2, "r", "C", "doc"))
-    assert pool.passages == ["A", "B", "C", "D"]
-    assert pool.passage_ids == ["id-A", "id-B", "doc", "id-D"]
-    assert pool.positives == [[0, 1], [2]]
-    assert pool.negatives == [[2, 3], []]
-    assert pool.positive.tolist() == [0, 2]
-    assert pool.known == [frozenset({0, 1}), frozenset({2})]
+def test_translations_are_components_of_pairs() -> None:
+    """A text, its translations and theirs; the query of a row belongs too."""
+    pairs = pa.table({"query": ["The sea", "La mer"], "positive": ["La mer", "Das Meer"]})
+    pool = pool_of(
+        row(1, "the  sea", ["La mer"]),
+        row(2, "x", ["Das Meer"]),
+        row(3, "y", ["Der Berg"]),
+        links=links_of([], [pairs]),
+    )
+    groups = pool.groups.translation.tolist()
+    assert groups[0] == groups[1] == pool.query_translations[0] >= 0
+    assert groups[2] == -1
+    assert pool.query_translations.tolist()[1:] == [-1, -1]
 
 
-def test_a_labelled_negative_that_answers_elsewhere_is_left_out() -> None:
-    """Another row of the same question may know better, be it a pair."""
-    pool = pool_of(labelled(1, "Who?", ["A"], ["b", "C"]), row(2, "who?", "B"))
-    assert pool.passages == ["A", "B", "C"]
-    assert pool.negatives == [[2], []]
+def test_without_links_nothing_is_linked() -> None:
+    """All in no group."""
+    pool = pool_of(row(1, "a", ["A"]), links=NO_LINKS)
+    assert pool.groups.translation.tolist() == [-1]
 
 
-def test_no_more_labelled_negatives_than_a_row_takes() -> None:
-    """The first ones; the others do not even join the pool."""
-    pool = pool_of(labelled(1, "q", ["A"], ["C", "D", "E"]), most=2)
-    assert pool.passages == ["A", "C", "D"]
-    assert pool.negatives == [[1, 2]]
+def test_languages_are_numbered_for_rows_and_passages_alike() -> None:
+    """A passage has that of the row that brings it."""
+    pool = pool_of(
+        row(1, "a", ["A"], query_language="sw", language="en"),
+        row(2, "b", ["B"], query_language="en", language="fr"),
+    )
+    english = pool.query_languages[1]
+    assert pool.groups.language.tolist() == pool.languages.tolist()
+    assert pool.languages[0] == english
+    assert len({*pool.languages.tolist(), *pool.query_languages.tolist()}) == 3
+
+
+def test_row_order_does_not_matter() -> None:
+    """Rows are taken by id; parts may be cut otherwise."""
+    rows: list[dict[str, Any]] = [row(n, f"q{n % 3}", [f"t{n % 4}"]) for n in range(8)]
+    one, other = pool_of(*rows), pool_of(*rows[::-1])
+    assert passages(one) == passages(other)
+    assert lists(one.positives) == lists(other.positives)
