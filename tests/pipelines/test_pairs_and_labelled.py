@@ -43,7 +43,7 @@ limits = {{ parallel = 5 }}
 negatives = 3
 depth = 30
 max_positive_ratio = 10.0
-dtype = "fp32"
+encode.dtype = "fp32"
 """
 SOURCES = """
 [[curation.sources]]
