@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from curation.errors import ConfigError, check_range, unknown_name
 
-BY = ("none",)
+BY = ("none", "hybrid", "cross-encoder")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

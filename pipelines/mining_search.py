@@ -9,8 +9,10 @@ import numpy as np
 
 from curation import storage
 from mining.bm25 import Bm25Index
+from mining.config import MiningConfig
+from mining.cross_encoder import CrossScores
 from mining.csr import Csr, concatenate
-from mining.encode_parts import Encoded
+from mining.encode_parts import Encoded, PartEncoder
 from mining.lists import Ids, Lists
 from mining.miner import (
     Mined,
@@ -23,9 +25,11 @@ from mining.miner import (
     nothing,
 )
 from mining.pool import Pool, Scores
+from mining.rescore import HybridScores
 from mining.search import PoolSearch
 from mining.sparse_index import SparseIndex
 from pipelines.config import RunConfig
+from pipelines.encoders import encoder_folder
 from pipelines.merges import load_array, save_array
 from pipelines.mining_rows import PositiveScores, Result
 from pipelines.stage import Stage
@@ -38,8 +42,9 @@ def mine_pool(config: RunConfig, stage: Stage, pool: Pool) -> Result:
     options = config.mining
     scoring, search = Scoring(no_scores), None
     if options.negatives_from == "mined":
-        search = search_of(config, pool)
-        scoring = Scoring(search.dense_scores)
+        encoder = part_encoder(config, "mine-negatives")
+        search = search_of(encoder, pool, options)
+        scoring = Scoring(search.dense_scores, rescorer(encoder, pool, options))
     scores = own_scores(pool, scoring.dense)
     teachers = PositiveScores(pool.positive_teachers, pool.negative_teachers)
     if scoring.rescore:
@@ -53,10 +58,25 @@ def mine_pool(config: RunConfig, stage: Stage, pool: Pool) -> Result:
     return Result(pool, mined, scores, teachers, options.sources)
 
 
-def search_of(config: RunConfig, pool: Pool) -> PoolSearch:
+def rescorer(encoder: PartEncoder, pool: Pool, config: MiningConfig) -> PairScores | None:
+    """Return what scores candidates a second time, if anything does."""
+    rescore = config.rescore
+    if rescore.by == "hybrid":
+        return HybridScores(pool, encoder, rescore.weights)
+    if rescore.by == "cross-encoder":
+        return CrossScores.open(
+            encoder_folder(rescore.cross_encoder),
+            pool,
+            device=encoder.model.device,
+            max_tokens=rescore.max_tokens,
+            batch_tokens=config.encode.batch_tokens,
+            dtype=encoder.dtype,
+        )
+    return None
+
+
+def search_of(encoder: PartEncoder, pool: Pool, options: MiningConfig) -> PoolSearch:
     """Return what searches the pool, its texts encoded and its indexes built."""
-    options = config.mining
-    encoder = part_encoder(config, "mine-negatives")
     heads = ("dense", "sparse") if "sparse" in options.sources else ("dense",)
     queries = encode_listed(encoder, "queries", pool.queries, is_query=True, heads=heads)
     passages = encode_listed(encoder, "passages", pool.passages, is_query=False, heads=heads)
