@@ -135,7 +135,7 @@ def _identities(pool: Pool, found: Candidates, config: MiningConfig) -> Iterator
             yield name, filters[name]()
     yield "labelled_negative", contained(text, pool.negatives.take(rows).map(groups.text))
     alike = groups.near_duplicate if "near_duplicate" in config.filters else groups.text
-    yield "repeated_text", repeats(alike[ids])
+    yield "repeated_text", repeats(np.where(ids >= 0, alike[ids], -1))
 
 
 def repeats(groups: Ids) -> Mask:

@@ -35,7 +35,10 @@ WEIGHTS = (1.0, 0.3, 0.7)
 def pool() -> Pool:
     found = [*articles("en", 5), *articles("fr", 4)]
     return pool_of(
-        *(row(n, f"Who keeps {a['title']}, {a['title']}?", [a["text"]]) for n, a in enumerate(found))
+        *(
+            row(n, f"Who keeps {a['title']}, {a['title']}?", [a["text"]])
+            for n, a in enumerate(found)
+        )
     )
 
 
