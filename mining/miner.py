@@ -128,13 +128,18 @@ Keep = Callable[[Work, Piece], Mined]
 """Runs a piece, or returns what an interrupted run kept of it."""
 
 
+def run_at_once(work: Work, piece: Piece) -> Mined:
+    """Run a piece and keep nothing."""
+    return piece(work)
+
+
 def mine(
     pool: Pool,
     search: Search,
     scoring: Scoring,
     bounds: Scores,
     config: MiningConfig,
-    keep: Keep = lambda work, piece: piece(work),
+    keep: Keep = run_at_once,
 ) -> Mined:
     """Return the negatives of all rows; `bounds` (Q,) are their lowest positive scores.
 

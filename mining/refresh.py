@@ -1,21 +1,23 @@
 """Negatives mined anew: for which queries, and how far they have moved since the last time.
 
-Pure functions on integer arrays; what encodes and searches is in pipelines.refresh.
+What encodes and searches is in pipelines.refresh.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from mining.config import MiningConfig
-from mining.negatives import Candidates, Chosen, Mask, choose
-from mining.shards import Ids, Shards, Vectors, score_pairs
+from mining.lists import Ids, Lists, Mask, contained
+from mining.miner import Mined, padded_scores, pieces
+from mining.negatives import Candidates, below_margins, needed, usable_candidates
+from mining.pool import Pool, Scores
+from mining.search import PoolSearch
 
-_NO_MARGIN = 10.0  # of the positive's score: nothing is too close
+_SAMPLE = 4096  # rows whose best candidates are looked at: a share is then known to 0.01
 
 
 def due(rows: int, fraction: float, number: int, seed: int) -> Ids:
@@ -29,21 +31,13 @@ def due(rows: int, fraction: float, number: int, seed: int) -> Ids:
     return np.sort(order[places])
 
 
-def with_labelled(labelled: Sequence[Sequence[int]], mined: Ids) -> Ids:
-    """Return (Q, n) negatives: labelled ones first, mined ones (Q, n; -1: none) in what is left."""
-    found = mined.copy()
-    for number, own in enumerate(labelled):
-        if own:
-            row = [*own, *mined[number][mined[number] >= 0].tolist()][: mined.shape[1]]
-            found[number] = [*row, *[-1] * (mined.shape[1] - len(row))]
+def padded(lists: Lists, width: int) -> Ids:
+    """Return lists as (N, width) numbers, the first ones of each; -1 where there are no more."""
+    found = np.full((len(lists), width), -1, np.int64)
+    place = np.arange(len(lists.values)) - np.repeat(lists.starts[:-1], lists.counts)
+    fits = place < width
+    found[lists.owners[fits], place[fits]] = lists.values[fits]
     return found
-
-
-def without(ids: Ids, others: Sequence[Sequence[int]]) -> Ids:
-    """Return (Q, n) numbers with -1 in the place of those that a row of `others` lists."""
-    width = max((len(row) for row in others), default=0)
-    listed = np.array([[*row, *[-1] * (width - len(row))] for row in others], np.int64)
-    return np.where((ids[:, :, None] == listed[:, None, :]).any(2), -1, ids)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +45,14 @@ class Drift:
     """What one refresh changed, over the rows that it mined for."""
 
     overlap: float
-    """Share of the earlier negatives that are negatives still."""
+    """Share of the earlier mined negatives that are negatives still."""
     margin: float
     """Mean of the positive's score minus the negative's, of the new negatives."""
     suspects: float
     """Share of the best candidates, as many as negatives are wanted, that score above the
     positive: false negatives, or questions that the model does not answer."""
     suspects_at_margin: float
-    """The same share above the margin that [mining] asks for; they were not taken."""
+    """The same share of those that a margin of [mining] removes."""
     stale: float
     """Share of the earlier mined negatives that score above the positive by now."""
     starved: int
@@ -66,49 +60,49 @@ class Drift:
 
 
 def drift_of(
-    found: Candidates,
-    chosen: Chosen,
-    old: Ids,
-    vectors: Mapping[str, Shards],
-    config: MiningConfig,
+    pool: Pool, search: PoolSearch, bounds: Scores, mined: Mined, old: Ids, config: MiningConfig
 ) -> Drift:
-    """Return how the mined negatives of Q queries have moved from the (Q, n) old ones.
+    """Return how the negatives of the pool's rows have moved from the (Q, n) old ones.
 
-    `vectors` are those of the queries and of all passages.
+    `bounds` (Q,) are the scores of the positives by now, of several the lowest.
     """
-    positive, new = found.positive_scores, chosen.ids >= 0
-    margins = (positive[:, None] - chosen.scores)[new]
-    best = choose(found, replace(config, max_positive_ratio=_NO_MARGIN))
-    close = limits(positive, config.max_positive_ratio)
-    old_scores = np.zeros(old.shape, np.float32)
-    asked, places = np.nonzero(old >= 0)
-    old_scores[asked, places] = score_pairs(
-        vectors["queries"], vectors["passages"], asked, old[asked, places]
-    )
+    rows = np.arange(len(pool))
+    old = np.where(contained(old, pool.negatives), -1, old)
+    margins = (bounds[:, None] - mined.scores)[mined.ids >= 0]
+    above, close = _suspects(pool, search, bounds, config)
+    scores = padded_scores(rows, old, search.dense_scores)
     return Drift(
-        overlap=overlap(old, chosen.ids),
-        margin=float(margins.mean()) if margins.size else 0.0,
-        suspects=share_above(best.scores, best.ids >= 0, positive),
-        suspects_at_margin=share_above(best.scores, best.ids >= 0, close),
-        stale=share_above(old_scores, old >= 0, positive),
-        starved=int(chosen.removed["starved"]),
+        overlap=overlap(old, mined.ids),
+        margin=float(np.nanmean(margins)) if np.isfinite(margins).any() else 0.0,
+        suspects=above,
+        suspects_at_margin=close,
+        stale=_share(scores > bounds[:, None], old >= 0),
+        starved=int((mined.counts < needed(pool, rows, config)).sum()),
     )
 
 
 def overlap(old: Ids, new: Ids) -> float:
     """Return the share of (Q, n) old negatives that stand in the same row of the new ones."""
-    real = old >= 0
-    kept = (old[:, :, None] == new[:, None, :]).any(2) & real
-    return float(kept.sum() / max(1, real.sum()))
+    return _share((old[:, :, None] == new[:, None, :]).any(2), old >= 0)
 
 
-def limits(positive: Vectors, ratio: float) -> Vectors:
-    """Return the (Q,) scores above which a candidate is too close to a positive's."""
-    found: Vectors = (positive - (1 - ratio) * np.abs(positive)).astype(np.float32)
-    return found
+def _suspects(
+    pool: Pool, search: PoolSearch, bounds: Scores, config: MiningConfig
+) -> tuple[float, float]:
+    """Return the shares of the best candidates above the positive, and above a margin."""
+    counts = np.zeros(3, np.int64)
+    rows = np.unique(np.linspace(0, len(pool) - 1, min(_SAMPLE, len(pool))).astype(np.int64))
+    for some in pieces(rows, config.depth):
+        listed = search(some, config.depth)
+        found = Candidates(some, listed.ids, listed.scores, bounds[some])
+        usable, removed = usable_candidates(pool, found, config)
+        best = usable & (np.cumsum(usable, axis=1) <= config.negatives)
+        kept = below_margins(found, best, removed, config)
+        above = found.scores > found.positive_scores[:, None]
+        counts += [best.sum(), (best & above).sum(), (best & ~kept).sum()]
+    most = max(1, int(counts[0]))
+    return float(counts[1] / most), float(counts[2] / most)
 
 
-def share_above(scores: Vectors, real: Mask, limit: Vectors) -> float:
-    """Return the share of the real ones of (Q, n) scores that are above their row's limit."""
-    above = (scores > limit[:, None]) & real
-    return float(above.sum() / max(1, real.sum()))
+def _share(hits: Mask, real: Mask) -> float:
+    return float((hits & real).sum() / max(1, int(real.sum())))

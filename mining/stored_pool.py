@@ -1,134 +1,91 @@
-"""The pool of passages beside the training rows: what it takes to mine for them again.
+"""The pool beside the training rows: what it takes to mine for them again.
 
-Passages and rows are two Arrow files, read in place by number (train.fresh reads the texts of
-negatives, mining the groups): a refresh of the negatives holds vectors, never the texts.
+Passages and rows are two Arrow files that are mapped (train.fresh reads the texts of negatives,
+mining all of it): a refresh of the negatives holds vectors and group numbers, never the texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from curation import storage
-from mining.pool import Pool
-from mining.shards import Ids
+from mining.lists import Ids, Lists, grouped
+from mining.pool import KEPT, Groups, Pool
+from mining.texts import Texts
 from train import arrow_file, fresh
 
-_LIST = pa.list_(pa.int64())
-PASSAGE = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("text_group", pa.int64()),
-        ("document_group", pa.int64()),
-    ]
+_OF_ROWS = (
+    "row_keys",
+    "questions",
+    "query_texts",
+    "query_translations",
+    "query_languages",
+    "languages",
 )
-_LABELS = ("id", "query", "relation", "source", "query_language", "language")
-QUERY = pa.schema(
-    [
-        *((name, pa.string()) for name in _LABELS),
-        ("positives", _LIST),
-        ("labelled", _LIST),
-        ("query_group", pa.int64()),
-        ("known", _LIST),
-        ("mined", _LIST),
-    ]
-)
+_GROUPS = tuple(item.name for item in fields(Groups))
 
 
-def save(folder: str, pool: Pool, mined: Ids) -> list[dict[str, Any]]:
-    """Write a pool and the (Q, n) negatives of its rows (-1: none); return the files' entries."""
-    written = [
-        (fresh.PASSAGES, PASSAGE, len(pool.passages), _passages(pool)),
-        (fresh.QUERIES, QUERY, len(pool.rows), _queries(pool, mined)),
-    ]
-    return [
-        arrow_file.write(storage.join(folder, name), schema, _tables(columns, schema, count))
-        for name, schema, count, columns in written
-    ]
+def save(folder: str, pool: Pool, mined: Lists) -> list[dict[str, Any]]:
+    """Write a pool and the negatives of its rows; return the entries of the files."""
+    tables = {fresh.PASSAGES: _passages(pool), fresh.QUERIES: _queries(pool, mined)}
+    return [arrow_file.write(storage.join(folder, name), table) for name, table in tables.items()]
 
 
-def _passages(pool: Pool) -> dict[str, Any]:
-    return {
-        "id": pool.passage_ids,
-        "text": pool.passages,
-        "text_group": pool.text_groups,
-        "document_group": pool.document_groups,
+def _passages(pool: Pool) -> pa.Table:
+    columns = {"id": pool.passage_ids, "text": pool.passages.array, "key": pool.passage_keys}
+    return pa.table(columns | {f"group_{name}": getattr(pool.groups, name) for name in _GROUPS})
+
+
+def _queries(pool: Pool, mined: Lists) -> pa.Table:
+    columns: dict[str, Any] = {name: pool.rows[name] for name in KEPT}
+    columns |= {name: getattr(pool, name) for name in _OF_ROWS}
+    columns |= {f"document_{side}": pool.query_documents[:, side] for side in (0, 1)}
+    columns |= {
+        "positives": _listed(pool.positives.starts, pool.positives.values),
+        "labelled": _listed(pool.negatives.starts, pool.negatives.values),
+        "positive_teachers": _listed(pool.positives.starts, pool.positive_teachers),
+        "labelled_teachers": _listed(pool.negatives.starts, pool.negative_teachers),
+        "mined": _listed(mined.starts, mined.values),
     }
+    return pa.table(columns)
 
 
-def _queries(pool: Pool, mined: Ids) -> dict[str, Any]:
-    return {
-        **{name: [row[name] for row in pool.rows] for name in _LABELS},
-        "positives": pool.positives,
-        "labelled": pool.negatives,
-        "query_group": pool.query_groups,
-        "known": [sorted(found) for found in pool.known],
-        "mined": [row[row >= 0].tolist() for row in mined],
-    }
-
-
-def _tables(columns: dict[str, Any], schema: pa.Schema, count: int) -> Iterator[pa.Table]:
-    for start in range(0, count, arrow_file.BATCH):
-        rows = slice(start, start + arrow_file.BATCH)
-        arrays = [pa.array(columns[column.name][rows], column.type) for column in schema]
-        yield pa.Table.from_arrays(arrays, schema=schema)
-
-
-class Texts(Sequence[str]):
-    """The texts of an Arrow file's column, read when they are wanted."""
-
-    def __init__(self, file: arrow_file.ArrowFile, column: str = "text") -> None:
-        self._file, self._column = file, column
-
-    def __len__(self) -> int:
-        return len(self._file)
-
-    @overload
-    def __getitem__(self, at: int) -> str: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[str]: ...
-    def __getitem__(self, at: int | slice) -> str | list[str]:
-        """Return a text, or those of a slice."""
-        if isinstance(at, slice):
-            return self._take(np.arange(len(self))[at])
-        return self._take(np.array([range(len(self))[at]]))[0]
-
-    def _take(self, numbers: Ids) -> list[str]:
-        found: list[str] = self._file.take(numbers, [self._column])[self._column].to_pylist()
-        return found
+def _listed(starts: Ids, values: Any) -> pa.Array:
+    return pa.LargeListArray.from_arrays(pa.array(starts), pa.array(values))
 
 
 def load(stored: fresh.Pool, numbers: Ids) -> Pool:
-    """Return the pool with the rows of some numbers; the passages are all there."""
-    table = stored.queries.take(numbers, QUERY.names)
-    positives = table["positives"].to_pylist()
+    """Return the pool with the rows of some numbers; passages and known answers are all there."""
+    everyone, passages = stored.queries, stored.passages
+    rows = everyone.take(pa.array(numbers))
+    questions, answers = everyone.column("questions").to_numpy(), _lists(everyone, "positives")
+    count = int(questions.max()) + 1
     return Pool(
-        rows=table.select(_LABELS).to_pylist(),
-        passages=Texts(stored.passages),
-        passage_ids=Texts(stored.passages, "id"),
-        positive=np.array([found[0] for found in positives], np.int64),
-        positives=positives,
-        negatives=table["labelled"].to_pylist(),
-        text_groups=_integers(stored.passages.column("text_group")),
-        document_groups=_integers(stored.passages.column("document_group")),
-        query_groups=_integers(table["query_group"]),
-        known=[frozenset(found) for found in table["known"].to_pylist()],
+        rows=pa.Table.from_batches([rows.select(KEPT)]),
+        passages=Texts(passages.column("text")),
+        passage_ids=passages.column("id"),
+        passage_keys=passages.column("key").to_numpy(),
+        positives=_lists(rows, "positives"),
+        negatives=_lists(rows, "labelled"),
+        positive_teachers=rows.column("positive_teachers").flatten().to_numpy(),
+        negative_teachers=rows.column("labelled_teachers").flatten().to_numpy(),
+        known=grouped(questions[answers.owners], answers.values, count),
+        query_documents=np.stack([rows.column(f"document_{n}").to_numpy() for n in (0, 1)], 1),
+        groups=Groups(**{n: passages.column(f"group_{n}").to_numpy() for n in _GROUPS}),
+        **{name: rows.column(name).to_numpy() for name in _OF_ROWS},
     )
 
 
-def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    return np.asarray(column.to_numpy(), np.int64)
+def _lists(rows: pa.RecordBatch, name: str) -> Lists:
+    column = rows.column(name)
+    starts = column.offsets.to_numpy()
+    return Lists(starts - starts[0], column.flatten().to_numpy())
 
 
-def mined(stored: fresh.Pool) -> Ids:
-    """Return the (Q, n) negatives that rows were mined with, padded with -1."""
-    rows = stored.queries.column("mined").to_pylist()
-    width = max((len(row) for row in rows), default=0)
-    return np.array([[*row, *[-1] * (width - len(row))] for row in rows], np.int64).reshape(
-        len(rows), width
-    )
+def mined(stored: fresh.Pool) -> Lists:
+    """Return the negatives that the rows were mined with."""
+    return _lists(stored.queries, "mined")

@@ -15,6 +15,7 @@ from mining.csr import Csr, concatenate
 from mining.encode_parts import Encoded, PartEncoder
 from mining.lists import Ids, Lists
 from mining.miner import (
+    Keep,
     Mined,
     PairScores,
     Piece,
@@ -23,6 +24,7 @@ from mining.miner import (
     fill_at_random,
     mine,
     nothing,
+    run_at_once,
 )
 from mining.pool import Pool, Scores
 from mining.rescore import HybridScores
@@ -40,11 +42,24 @@ from pipelines.vectors import encode_listed, part_encoder
 def mine_pool(config: RunConfig, stage: Stage, pool: Pool) -> Result:
     """Return the negatives of the pool's rows, as `[mining]` says."""
     options = config.mining
-    scoring, search = Scoring(no_scores), None
-    if options.negatives_from == "mined":
-        encoder = part_encoder(config, "mine-negatives")
-        search = search_of(encoder, pool, options)
-        scoring = Scoring(search.dense_scores, rescorer(encoder, pool, options))
+    if options.negatives_from != "mined":
+        return chosen_of(pool, Scoring(no_scores), None, options)
+    encoder, heads = part_encoder(config, "mine-negatives"), heads_of(options)
+    queries = encode_listed(encoder, "queries", pool.queries, is_query=True, heads=heads)
+    passages = encode_listed(encoder, "passages", pool.passages, is_query=False, heads=heads)
+    search = search_of(encoder, pool, queries, passages, options, index_says)
+    scoring = Scoring(search.dense_scores, rescorer(encoder, pool, options))
+    return chosen_of(pool, scoring, search, options, kept(stage))
+
+
+def chosen_of(
+    pool: Pool,
+    scoring: Scoring,
+    search: PoolSearch | None,
+    options: MiningConfig,
+    keep: Keep = run_at_once,
+) -> Result:
+    """Return the negatives that a search finds, or random ones; `keep` runs each piece once."""
     scores = own_scores(pool, scoring.dense)
     teachers = PositiveScores(pool.positive_teachers, pool.negative_teachers)
     if scoring.rescore:
@@ -52,10 +67,15 @@ def mine_pool(config: RunConfig, stage: Stage, pool: Pool) -> Result:
     bounds = lowest(pool.positives, (teachers if scoring.rescore else scores).positives)
     mined = nothing(len(pool), options)
     if search:
-        mined = mine(pool, search, scoring, bounds, options, kept(stage))
+        mined = mine(pool, search, scoring, bounds, options, keep)
     if options.negatives_from == "random" or options.starved == "random":
         fill_at_random(pool, mined, scoring, options)
     return Result(pool, mined, scores, teachers, options.sources)
+
+
+def heads_of(options: MiningConfig) -> tuple[str, ...]:
+    """Return the heads whose vectors `mining.sources` search."""
+    return ("dense", "sparse") if "sparse" in options.sources else ("dense",)
 
 
 def rescorer(encoder: PartEncoder, pool: Pool, config: MiningConfig) -> PairScores | None:
@@ -75,11 +95,15 @@ def rescorer(encoder: PartEncoder, pool: Pool, config: MiningConfig) -> PairScor
     return None
 
 
-def search_of(encoder: PartEncoder, pool: Pool, options: MiningConfig) -> PoolSearch:
-    """Return what searches the pool, its texts encoded and its indexes built."""
-    heads = ("dense", "sparse") if "sparse" in options.sources else ("dense",)
-    queries = encode_listed(encoder, "queries", pool.queries, is_query=True, heads=heads)
-    passages = encode_listed(encoder, "passages", pool.passages, is_query=False, heads=heads)
+def search_of(
+    encoder: PartEncoder,
+    pool: Pool,
+    queries: Encoded,
+    passages: Encoded,
+    options: MiningConfig,
+    says: Callable[[str], None],
+) -> PoolSearch:
+    """Return what searches the pool with the vectors of its texts, its indexes built."""
     sparse = None
     if "sparse" in options.sources:
         index = SparseIndex.write(
@@ -95,7 +119,7 @@ def search_of(encoder: PartEncoder, pool: Pool, options: MiningConfig) -> PoolSe
         passages.dense,
         sparse,
         bm25_of(pool) if "bm25" in options.sources else None,
-        index_says,
+        says,
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,15 +19,17 @@ from typing import Any
 import numpy as np
 
 from mining.cache import model_facts
-from mining.encode_parts import PartEncoder
-from mining.index import DenseIndex
-from mining.negatives import choose
-from mining.refresh import drift_of, due, with_labelled, without
-from mining.shards import Ids, Shards
-from mining.stored_pool import Texts, load, mined
+from mining.encode_parts import Encoded, PartEncoder
+from mining.lists import Ids
+from mining.miner import Scoring
+from mining.pool import Pool
+from mining.refresh import drift_of, due, padded
+from mining.search import PoolSearch
+from mining.stored_pool import load, mined
 from mining.text_parts import ListedTexts
-from pipelines.commands.mine import candidates_of
 from pipelines.config import RunConfig
+from pipelines.mining_rows import Result, negatives_of
+from pipelines.mining_search import chosen_of, heads_of, lowest, rescorer, search_of
 from train import fresh, launch
 from train.fresh import Negatives, Version, Versions
 from train.model import M3Model
@@ -58,20 +59,20 @@ class Miner:
     def mine(self, model: M3Model, phase: int, step: int, last: int) -> int:
         """Make the version after `last` with a model; return its number. All processes call it."""
         number, started = last + 1, time.monotonic()
-        rows = due(len(self.pool.queries), self.config.ance.fraction, number, self._seed)
-        queries = self.pool.queries.take(rows, ["query"])["query"].to_pylist()
-        folder = self._vectors(f"vectors-{phase}-{step}")
-        encoder, size = self._encoder(model, folder), self.config.mining.encode.part_texts
-        vectors = {
-            name: encoder.encode(ListedTexts(texts, size), is_query=name == "queries").dense
-            for name, texts in (("passages", Texts(self.pool.passages)), ("queries", queries))
-        }
+        rows = due(self.pool.queries.num_rows, self.config.ance.fraction, number, self._seed)
+        pool = load(self.pool, rows)
+        encoder = self._encoder(model, self._vectors(f"vectors-{phase}-{step}"))
+        queries, passages = self._encoded(encoder, pool)
         if launch.rank() == 0:
-            negatives, facts = self._chosen(rows, vectors, number, folder)
+            options = self.config.mining
+            search = search_of(encoder, pool, queries, passages, options, lambda _: None)
+            scoring = Scoring(search.dense_scores, rescorer(encoder, pool, options))
+            result = chosen_of(pool, scoring, search, options)
+            negatives, facts = self._renewed(rows, result, search, number)
             seconds = time.monotonic() - started
             version = Version(number=number, phase=phase, step=step, seconds=seconds, facts=facts)
             self.versions.write(version, negatives)
-            shutil.rmtree(folder)
+            shutil.rmtree(encoder.folder)
         launch.meet()
         return number
 
@@ -99,35 +100,30 @@ class Miner:
             dtype = resolve_precision(self.config.train.precision, model.device)
         return PartEncoder(model, encode, dtype, folder, lambda _: None, model_facts(model))
 
-    def _chosen(
-        self, rows: Ids, vectors: Mapping[str, Shards], number: int, folder: str
-    ) -> tuple[Negatives, dict[str, Any]]:
-        """Search and choose for the due rows; return all rows' negatives, and what changed."""
-        pool, config = load(self.pool, rows), self.config.mining
-        index = DenseIndex.build(
-            vectors["passages"],
-            config.index,
-            queries=vectors["queries"],
-            depth=config.depth,
-            first=config.first_rank,
-            folder=os.path.join(folder, "index"),
+    def _encoded(self, encoder: PartEncoder, pool: Pool) -> tuple[Encoded, Encoded]:
+        """Return the vectors of queries and passages; each process encodes its share."""
+        size, heads = encoder.config.part_texts, heads_of(self.config.mining)
+        return (
+            encoder.encode(ListedTexts(pool.queries, size), is_query=True, heads=heads),
+            encoder.encode(ListedTexts(pool.passages, size), is_query=False, heads=heads),
         )
-        scores, ids = index.search(vectors["queries"], config.depth)
-        found = candidates_of(pool, dict(vectors), ids, scores)
-        chosen = choose(found, config)
-        before = self._negatives(number - 1)
-        old = without(before.ids[rows], pool.negatives)
-        drift = drift_of(found, chosen, old, vectors, config)
+
+    def _renewed(
+        self, rows: Ids, result: Result, search: PoolSearch, number: int
+    ) -> tuple[Negatives, dict[str, Any]]:
+        """Return all rows' negatives with those of the due ones anew, and what changed."""
+        config, before, pool = self.config.mining, self._negatives(number - 1), result.pool
+        bounds = lowest(pool.positives, result.scores.positives)
+        drift = drift_of(pool, search, bounds, result.mined, before.ids[rows], config)
         new = Negatives(ids=before.ids.copy(), made=before.made.copy())
-        new.ids[rows] = with_labelled(pool.negatives, chosen.ids)
+        everyone, _ = negatives_of(result, np.arange(len(pool)))
+        new.ids[rows] = padded(everyone, config.negatives)
         new.made[rows] = number
         return new, {"rows": len(rows), "passages": len(pool.passages), **asdict(drift)}
 
     def _negatives(self, number: int) -> Negatives:
         """Return a version's negatives; those of version 0 are as mined first."""
-        wide = self.config.mining.negatives
         if number:
             return self.versions.read(number)
-        ids = mined(self.pool)[:, :wide]
-        padded = np.pad(ids, ((0, 0), (0, wide - ids.shape[1])), constant_values=-1)
-        return Negatives(ids=padded, made=np.zeros(len(ids), np.int32))
+        ids = padded(mined(self.pool), self.config.mining.negatives)
+        return Negatives(ids=ids, made=np.zeros(len(ids), np.int32))

@@ -40,6 +40,11 @@ def check(config: RunConfig, phases: Sequence[Phase]) -> None:
             "[ance] asks for fresh negatives, but no stage takes any: that needs a stage of kind "
             "finetune or pretrain with data = 'training' and negatives > 0"
         )
+    if config.mining.negatives_from != "mined":
+        raise ConfigError(
+            f"[ance] mines, but mining.negatives_from = {config.mining.negatives_from!r}; set it "
+            "to 'mined'"
+        )
     if config.train.shard and config.ance.mode == "in_process":
         raise ConfigError(
             "ance.mode = 'in_process' encodes with whole weights, but train.shard = true leaves "

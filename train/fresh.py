@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from curation.errors import InputError
-from train.arrow_file import ArrowFile
+from train import arrow_file
 from train.data import text_key
 from train.folders import flush_folder
 from train.model import M3Model
@@ -177,10 +178,10 @@ class Pool:
     def __init__(self, folder: str) -> None:
         """Open a pool; raise `InputError` where it is missing."""
         self.folder = folder
-        self.passages = ArrowFile(f"{folder}/{PASSAGES}", MINED_BY)
-        self.queries = ArrowFile(f"{folder}/{QUERIES}", MINED_BY)
-        ids = self.queries.column("id")
-        keys = np.array([text_key(name) for c in ids.chunks for name in c.to_pylist()], np.int64)
+        self.passages = arrow_file.mapped(f"{folder}/{PASSAGES}", MINED_BY)
+        self.queries = arrow_file.mapped(f"{folder}/{QUERIES}", MINED_BY)
+        ids = self.queries.column("id").to_pylist()
+        keys = np.array([text_key(name) for name in ids], np.int64)
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
 
@@ -208,8 +209,8 @@ class Overlay:
         numbers = self.pool.numbers([row["id"] for row in rows])
         ids = self.negatives.ids[numbers]
         wanted = np.unique(ids[ids >= 0])
-        table = self.pool.passages.take(wanted, ["id", "text"]).to_pylist()
-        passages = dict(zip(wanted.tolist(), table, strict=True))
+        table = self.pool.passages.select(["id", "text"]).take(pa.array(wanted))
+        passages = dict(zip(wanted.tolist(), table.to_pylist(), strict=True))
         mined = self.negatives.made[numbers] > 0
         return [
             _renewed(row, [passages[i] for i in own if i >= 0]) if is_new else row

@@ -17,7 +17,7 @@ from pipelines.config import RunConfig, to_dict
 from pipelines.stage import Stage
 from pipelines.terminal import say
 
-OUTPUTS = ("training", "rejects/mine-negatives")
+OUTPUTS = ("training", "pool", "rejects/mine-negatives")
 STARVED = "starved"
 """The reason of rows that are dropped."""
 _ROWS_PER_RUN = 5000
@@ -112,6 +112,7 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
     runs = spill_rows(config, stage, result, np.flatnonzero(kept))
     if not write_shards(config, stage, runs, beam_arguments):
         return
+    publish_pool(stage, result)
     write_rejects(stage, result, np.flatnonzero(~kept))
     finish(config, stage, result, kept)
 
@@ -171,9 +172,20 @@ def write_shards(
     return runner.run(pipeline)
 
 
+def publish_pool(stage: Stage, result: Any) -> None:
+    """Write the passages and what is known of them: a training mines in them anew ([ance])."""
+    from mining.stored_pool import save
+    from pipelines.mining_rows import negatives_of
+
+    directory = stage.directory("pool")
+    mined, _ = negatives_of(result, np.arange(len(result.pool)))
+    parts = save(directory, result.pool, mined)
+    manifest.publish(directory, stage.description("pool"), parts)
+
+
 def write_rejects(stage: Stage, result: Any, rows: Any) -> None:
     """Write the rows that were dropped, with the number of candidates that survived for each."""
-    directory = stage.directory(OUTPUTS[1])
+    directory = stage.directory(OUTPUTS[2])
     listed = result.pool.rows.take(rows).to_pylist()
     survivors = result.mined.survivors[rows].tolist()
     rejects = [
@@ -193,7 +205,7 @@ def write_rejects(stage: Stage, result: Any, rows: Any) -> None:
         name = "part-00000.parquet"
         written = storage.write_parquet(storage.join(directory, name), to_table(rejects, REJECT))
         parts.append(written | {"name": name})
-    manifest.publish(directory, stage.description(OUTPUTS[1]), parts)
+    manifest.publish(directory, stage.description(OUTPUTS[2]), parts)
 
 
 def finish(config: RunConfig, stage: Stage, result: Any, kept: Any) -> None:

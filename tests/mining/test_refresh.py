@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from curation.errors import ConfigError
 from mining.config import MiningConfig
-from mining.negatives import Candidates, choose
-from mining.refresh import drift_of, due, limits, overlap, with_labelled, without
+from mining.lists import lists_of
+from mining.miner import Scoring, mine
+from mining.refresh import drift_of, due, overlap, padded
 from mining.refresh_config import AnceConfig
+from mining.search import PoolSearch
 from mining.shards import Shards
+from tests.mining.pools import passages, pool_of, row
 
 
 @given(st.integers(1, 60), st.integers(1, 7), st.integers(0, 5))
@@ -29,18 +32,10 @@ def test_turns_follow_the_seed() -> None:
     assert due(50, 0.2, 1, 0).tolist() != due(50, 0.2, 1, 1).tolist()
 
 
-def test_labelled_negatives_stay_in_front() -> None:
-    mined = np.array([[5, 6, -1], [7, -1, -1], [8, 9, 4]])
-    assert with_labelled([[1], [], [1, 2, 3, 0]], mined).tolist() == [
-        [1, 5, 6],
-        [7, -1, -1],
-        [1, 2, 3],
-    ]
-    assert without(np.array([[1, 5, 6], [7, -1, 2]]), [[1], []]).tolist() == [
-        [-1, 5, 6],
-        [7, -1, 2],
-    ]
-    assert without(np.array([[1, 5]]), [[]]).tolist() == [[1, 5]]
+def test_lists_are_cut_and_padded() -> None:
+    found = padded(lists_of([[5, 6], [], [1, 2, 3, 0], [9]]), 3)
+    assert found.tolist() == [[5, 6, -1], [-1, -1, -1], [1, 2, 3], [9, -1, -1]]
+    assert padded(lists_of([[], []]), 2).tolist() == [[-1, -1], [-1, -1]]
 
 
 def test_overlap_counts_what_stays() -> None:
@@ -50,37 +45,34 @@ def test_overlap_counts_what_stays() -> None:
     assert overlap(np.full((2, 3), -1), old) == 0
 
 
-def test_limits_are_below_the_positive_whatever_its_sign() -> None:
-    found = limits(np.array([0.5, -0.5, 0.0], np.float32), 0.9)
-    assert found == pytest.approx([0.45, -0.55, 0.0])
-
-
 def test_drift_by_hand() -> None:
-    """One query along (1, 0); passage i scores SCORES[i], passage 0 is the positive."""
+    """A query along (1, 0), whose positive scores 0.8; of five passages one is labelled."""
     scores = np.array([0.8, 0.9, 0.79, 0.5, 0.4, 0.1], np.float32)
-    passages = np.stack([scores, np.zeros(6, np.float32)], 1)
-    queries = np.array([[1.0, 0.0]], np.float32)
-    vectors = {"queries": Shards([queries]), "passages": Shards([passages])}
-    order = np.argsort(-scores)[None]
-    found = Candidates(
-        ids=order,
-        scores=scores[order],
-        positive=np.array([0]),
-        positive_scores=scores[:1],
-        text_groups=np.arange(6),
-        document_groups=np.full(6, -1),
-        query_groups=np.array([-1]),
-        known=[frozenset({0})],
+    asked = pool_of(
+        row(0, "q", ["p0"], negatives=["p5"]),
+        *(row(n, f"other {n}", [f"p{n}"]) for n in range(1, 5)),
+        negatives=3,
+        filters=(),
     )
-    config = MiningConfig(negatives=2, max_positive_ratio=0.95)
-    chosen = choose(found, config)
-    assert chosen.ids.tolist() == [[3, 4]]
-    drift = drift_of(found, chosen, np.array([[1, 3, -1]]), vectors, config)
+    assert passages(asked) == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    vectors = np.stack([scores, np.zeros(6, np.float32)], 1)
+    queries = np.array([[1.0, 0.0]] + [[0.0, 1.0]] * 4, np.float32)
+    config = MiningConfig(negatives=3, max_positive_ratio=0.95, depth=6, filters=())
+    search = PoolSearch(asked, config, Shards([queries]), Shards([vectors]))
+    bounds = np.array([0.8, 0, 0, 0, 0], np.float32)
+    mined = mine(asked, search, Scoring(search.dense_scores), bounds, config)
+    assert mined.ids[0].tolist() == [3, 4, -1]  # p3, p4: p1 and p2 are too close
+    only = np.full((5, 3), -1)
+    only[0] = [5, 1, 3]  # labelled, above the positive by now, still one
+    drift = drift_of(asked, search, bounds, mined, only, config)
     assert drift.overlap == 0.5
-    assert drift.margin == pytest.approx(0.35)
-    assert (drift.suspects, drift.suspects_at_margin) == (0.5, 1.0)  # 0.9; and 0.79 above 0.76
     assert drift.stale == 0.5
+    best = 3 + 4 * 3  # of the other queries nothing scores above 0; bounds of 0 keep ties
+    assert drift.suspects == pytest.approx(1 / best)
+    assert drift.suspects_at_margin == pytest.approx(2 / best)
     assert drift.starved == 0
+    own = [0.3, 0.4, *[0.0] * 12]
+    assert drift.margin == pytest.approx(np.mean(own), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mining import stored_pool
-from mining.pool import Pool, build_pool
+from mining.lists import Lists, lists_of
+from mining.pool import Pool
+from mining.texts import Texts
+from tests.mining.pools import lists, pool_of, row
 from train import fresh
 
-
-def row(number: int, **changes: Any) -> dict[str, Any]:
-    labels = {"relation": "title-body", "source": "s", "query_language": "en", "language": "en"}
-    own = {"id": f"r{number}", "query": f"q{number}", "positive": f"text {number}"}
-    return labels | own | {"document_id": f"d{number // 2}"} | changes
-
-
 ROWS = [
-    *(row(number) for number in range(5)),
-    row(5, query="Q1", positive="TEXT 1"),  # knows q1's positive, and the other way round
-    row(6, query="text 2"),
-    row(
-        7,
-        positives=["a", "b"],
-        positive_ids=["ia", "ib"],
-        negatives=["c", "text 3"],
-        negative_ids=["ic", "i3"],
-    ),
+    *(row(n, f"query {n}", [f"text {n}"], document_id=f"d{n // 2}") for n in range(5)),
+    row(5, "QUERY 1", ["TEXT 1"]),  # knows the positive of row 1, and the other way round
+    row(6, "text 2", ["another"], query_language="fr"),
+    row(7, "many", ["a", "b"], negatives=["c", "text 3"], negative_teacher_scores=[0.5, 0.25]),
 ]
+MINED = [[1, 0], [2], *[[]] * 6]
 
 
-def plain(pool: Pool, name: str) -> Any:
-    """Return a field of a pool as plain lists, rows by the labels that are stored."""
-    value = getattr(pool, name)
-    if name == "rows":
-        return [{label: r[label] for label in stored_pool._LABELS} for r in value]
-    return value.tolist() if isinstance(value, np.ndarray) else list(value)
+def plain(value: Any) -> Any:
+    """A field of a pool as plain lists."""
+    if isinstance(value, Lists):
+        return lists(value)
+    if isinstance(value, Texts):
+        return list(value)
+    if isinstance(value, pa.Table | pa.Array):
+        return value.to_pylist()
+    if is_dataclass(value):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    return [repr(number) for number in np.asarray(value).tolist()]  # NaN equals itself
 
 
 def test_every_field_survives(tmp_path: Path) -> None:
     """Whatever a pool knows, a refresh knows too; of some rows as of all."""
-    pool = build_pool(ROWS, 3)
-    mined = np.array([[1, 0], [2, -1], *[[-1, -1]] * 6])
-    parts = stored_pool.save(str(tmp_path), pool, mined)
+    pool = pool_of(*ROWS, negatives=3)
+    parts = stored_pool.save(str(tmp_path), pool, lists_of(MINED))
     assert [(part["name"], part["rows"]) for part in parts] == [
         ("passages.arrow", len(pool.passages)),
         ("queries.arrow", 8),
@@ -53,18 +49,22 @@ def test_every_field_survives(tmp_path: Path) -> None:
     stored = fresh.Pool(str(tmp_path))
     loaded = stored_pool.load(stored, np.arange(8))
     for field in fields(Pool):
-        assert plain(loaded, field.name) == plain(pool, field.name), field.name
-    assert stored_pool.mined(stored).tolist() == mined.tolist()
-    some = stored_pool.load(stored, np.array([1, 5, 7]))
-    assert some.known == [pool.known[i] for i in (1, 5, 7)]
-    assert some.positives == [pool.positives[i] for i in (1, 5, 7)]
+        assert plain(getattr(loaded, field.name)) == plain(getattr(pool, field.name)), field.name
+    assert lists(stored_pool.mined(stored)) == MINED
+
+
+def test_some_rows_keep_what_all_know(tmp_path: Path) -> None:
+    """The known answers of a question are those of all its rows, also of rows left out."""
+    pool = pool_of(*ROWS, negatives=3)
+    stored_pool.save(str(tmp_path), pool, lists_of(MINED))
+    chosen = np.array([7, 1])
+    some = stored_pool.load(fresh.Pool(str(tmp_path)), chosen)
+    assert [some.queries[i] for i in range(2)] == ["many", "query 1"]
+    assert lists(some.positives) == [pool.positives.of(i).tolist() for i in chosen]
+    assert some.negative_teachers.tolist() == [0.5, 0.25]
+    known = [
+        lists(p.known.take(q)) for p, q in ((some, some.questions), (pool, pool.questions[chosen]))
+    ]
+    assert known[0] == known[1]
+    assert len(known[0][1]) == 2
     assert len(some.passages) == len(pool.passages)
-
-
-def test_texts_are_a_sequence(tmp_path: Path) -> None:
-    pool = build_pool(ROWS)
-    stored_pool.save(str(tmp_path), pool, np.full((8, 0), -1))
-    texts = stored_pool.Texts(fresh.Pool(str(tmp_path)).passages)
-    assert (texts[0], texts[-1]) == (pool.passages[0], pool.passages[-1])
-    assert texts[2:5] == pool.passages[2:5]
-    assert stored_pool.mined(fresh.Pool(str(tmp_path))).shape == (8, 0)

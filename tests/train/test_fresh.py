@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.errors import InputError
@@ -33,7 +31,7 @@ def pool_in(folder: Path) -> fresh.Pool:
     passages = pa.table({"id": ["p0", "p1", "p2"], "text": ["zero", "one", "two"]})
     rows = pa.table({"id": ["r2", "r0", "r1"], "query": ["x", "y", "z"]})
     for name, table in ((fresh.PASSAGES, passages), (fresh.QUERIES, rows)):
-        arrow_file.write(str(folder / name), table.schema, [table])
+        arrow_file.write(str(folder / name), table)
     return fresh.Pool(str(folder))
 
 
@@ -95,24 +93,18 @@ def test_a_missing_pool_names_its_command(tmp_path: Path) -> None:
         fresh.Pool(str(tmp_path))
 
 
-@settings(max_examples=20, deadline=None)
-@given(
-    st.lists(st.integers(0, 30), min_size=1, max_size=4),
-    st.lists(st.integers(0, 10**6), max_size=30),
-)
-def test_rows_are_found_in_any_order(sizes: list[int], wanted: list[int]) -> None:
-    """Take equals indexing the column, whatever the batches; repeated numbers come twice."""
-    values = [f"row {i}" for i in range(sum(sizes))]
-    starts = np.cumsum([0, *sizes]).tolist()
-    tables = [pa.table({"n": pa.array(values[a:b], pa.string())}) for a, b in pairwise(starts)]
-    numbers = np.array([n % len(values) for n in wanted if values], np.int64)
-    with TemporaryDirectory() as folder:
-        path = f"{folder}/rows.arrow"
-        entry = arrow_file.write(path, pa.schema([("n", pa.string())]), tables)
-        file = arrow_file.ArrowFile(path, "nobody")
-        assert entry["rows"] == len(file) == len(values)
-        assert file.take(numbers, ["n"])["n"].to_pylist() == [values[i] for i in numbers.tolist()]
-        assert file.column("n").to_pylist() == values
+def test_a_table_of_many_chunks_is_read_by_number(tmp_path: Path) -> None:
+    """Whatever its chunks, rows come back; the entry has what a manifest lists."""
+    table = pa.concat_tables([pa.table({"n": [f"row {i}"]}) for i in range(9)])
+    path = tmp_path / "rows.arrow"
+    entry = arrow_file.write(str(path), table)
+    rows = arrow_file.mapped(str(path), "nobody")
+    assert (entry["name"], entry["rows"]) == ("rows.arrow", 9)
+    assert entry["bytes"] == path.stat().st_size
+    assert rows.take(pa.array([8, 0, 8])).column("n").to_pylist() == ["row 8", "row 0", "row 8"]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"rows\.arrow is missing or damaged .*run: nobody"):
+        arrow_file.mapped(str(path), "nobody")
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 20))
