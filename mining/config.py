@@ -97,6 +97,8 @@ class MiningConfig:
     filled up from the pool; drop: they become no row, but a reject."""
     seed: int = 0
     """Decides what is drawn, per query: the same for any batch or number of processes."""
+    samples: int = 50
+    """Rows to read side by side in reports/mine-negatives.html."""
     part_mb: float = 64.0
     """Uncompressed size of a training shard in MB."""
 
@@ -133,6 +135,7 @@ def _check_numbers(config: MiningConfig) -> None:
     check_range("mining.simans_a", config.simans_a, 0.0, 1e6)
     check_range("mining.simans_b", config.simans_b, -1e6, 1e6)
     check_range("mining.seed", config.seed, 0, 1 << 32)
+    check_range("mining.samples", config.samples, 0, 10_000)
     check_range("mining.part_mb", config.part_mb, 0.01, 4096)
 
 

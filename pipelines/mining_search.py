@@ -68,7 +68,7 @@ def chosen_of(
     mined = nothing(len(pool), options)
     if search:
         mined = mine(pool, search, scoring, bounds, options, keep)
-    if options.negatives_from == "random" or options.starved == "random":
+    if options.negatives_from == "random" or (search and options.starved == "random"):
         fill_at_random(pool, mined, scoring, options)
     return Result(pool, mined, scores, teachers, options.sources)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,13 +53,14 @@ def say_plan(config: RunConfig, sources: dict[str, dict[str, Any]]) -> None:
         f"would take {options.negatives} negatives each ({options.negatives_from}) for the "
         f"relations {', '.join(options.relations)} and write {config.out}/training"
     )
-    if options.negatives_from == "mined":
-        say("  " + how_mined(config))
+    say("  " + how_mined(config))
 
 
 def how_mined(config: RunConfig) -> str:
     """Return in a sentence how negatives are found and chosen."""
     options = config.mining
+    if options.negatives_from != "mined":
+        return f"negatives: {options.negatives_from}, beside those that data sets name"
     margins = {
         "max_positive_ratio": options.max_positive_ratio or None,
         "absolute_margin": options.absolute_margin,
@@ -209,21 +210,37 @@ def write_rejects(stage: Stage, result: Any, rows: Any) -> None:
 
 
 def finish(config: RunConfig, stage: Stage, result: Any, kept: Any) -> None:
-    """Store the facts, write the report and print the summary."""
-    from mining.negatives import RULES
+    """Write the facts and the report of the run, and print the summary."""
+    from pipelines.mining_facts import facts_of
+    from pipelines.report.mining import page
 
-    pool, mined = result.pool, result.mined
-    removed = dict(zip(RULES, mined.removed.sum(0).tolist(), strict=True))
-    counts = Counter({f"removed|{name}": n for name, n in removed.items()})
-    storage.write_json(
-        storage.join(stage.out, "reports/mine-negatives.json"),
-        {"fingerprint": stage.fingerprint, "counts": dict(counts)},
+    facts = facts_of(result, kept, config.mining)
+    facts |= {
+        "name": os.path.basename(config.out.rstrip("/")) or config.out,
+        "how": how_mined(config),
+        "fingerprint": stage.fingerprint,
+        "versions": manifest.versions(),
+    }
+    facts["counts"] = {f"removed|{name}": n for name, n in facts["removed"].items()}
+    storage.write_json(storage.join(stage.out, "reports/mine-negatives.json"), facts)
+    storage.write_bytes(
+        storage.join(stage.out, "reports/mine-negatives.html"), page(facts).encode()
     )
-    negatives = int(mined.counts[kept].sum())
+    say_summary(stage, facts)
+
+
+def say_summary(stage: Stage, facts: dict[str, Any]) -> None:
+    """Print what was read and written, what was removed and who starved."""
+    found = facts["totals"]
     stage.finish(
-        f"{len(pool):,} rows and {len(pool.passages):,} passages",
-        f"{int(kept.sum()):,} training rows with {negatives:,} negatives",
+        f"{found['rows'] + found['dropped']:,} rows and {found['passages']:,} passages",
+        f"{found['rows']:,} training rows with {found['negatives']:,} negatives",
     )
-    shown = ", ".join(f"{name} {n:,}" for name, n in removed.items() if n)
+    shown = ", ".join(f"{name} {n:,}" for name, n in facts["removed"].items() if n)
     if shown:
         say(f"  candidates removed: {shown}")
+    starved = {n: found[n] for n in ("short", "filled", "dropped") if found[n]}
+    if starved:
+        named = {"short": "with fewer", "filled": "filled at random", "dropped": "dropped"}
+        say("  starved rows: " + ", ".join(f"{named[n]} {count:,}" for n, count in starved.items()))
+    say(f"  to read: {stage.out}/reports/mine-negatives.html")

@@ -136,13 +136,13 @@ def test_several_sources_are_fused_and_told() -> None:
     rows[0]["query"] = "passage 4"
     pool = pool_of(*rows)
     config = MiningConfig(
-        negatives=2, depth=3, max_depth=0, sources=("dense", "bm25"), max_positive_ratio=0.0
+        negatives=4, depth=5, max_depth=0, sources=("dense", "bm25"), max_positive_ratio=0.0
     )
     bm25 = Bm25Index.build(pool.passages, analyser("en"))
     mined, scores, _ = run(pool, config, bm25=bm25)
     place = mined.ids[0].tolist().index(4)
     ranks = mined.source_ranks[0, place].tolist()
-    dense = np.argsort(-scores[0], kind="stable")[:3].tolist()
+    dense = np.argsort(-scores[0], kind="stable")[:5].tolist()
     assert ranks == [dense.index(4) if 4 in dense else -1, 0]
     assert mined.scores[0, place] == pytest.approx(scores[0, 4], abs=1e-6)  # the encoder's own
 

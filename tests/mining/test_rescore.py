@@ -33,13 +33,9 @@ WEIGHTS = (1.0, 0.3, 0.7)
 
 @pytest.fixture(scope="module")
 def pool() -> Pool:
-    found = [*articles("en", 5), *articles("fr", 4)]
-    return pool_of(
-        *(
-            row(n, f"Who keeps {a['title']}, {a['title']}?", [a["text"]])
-            for n, a in enumerate(found)
-        )
-    )
+    found = enumerate([*articles("en", 5), *articles("fr", 4)])
+    asked = "Who keeps {0}, {0}?"
+    return pool_of(*(row(n, asked.format(a["title"]), [a["text"]]) for n, a in found))
 
 
 @pytest.fixture(scope="module")
