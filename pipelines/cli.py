@@ -50,8 +50,11 @@ COMMANDS = {
         "pipelines.commands.mine",
         "pairs and questions → training rows with hard negatives, in length-sorted shards",
         (
-            "Encodes queries and passages with the model to be trained, searches them with FAISS,\n"
-            "removes positives and duplicates, and writes OUT/training with ids, ranks and scores."
+            "Encodes queries and passages with the model to be trained, finds candidates (dense,\n"
+            "sparse, BM25 or several), removes positives, their duplicates, translations and near\n"
+            "texts, keeps below the margins, searches deeper for starved rows, and writes\n"
+            "OUT/training with ids, ranks, scores and sources, and reports/mine-negatives.html.\n"
+            "All keys: python -m pipelines options mining; docs/mining.md explains them."
         ),
     ),
     "train": (
@@ -109,6 +112,15 @@ COMMANDS = {
             "and POST /api/search (a query as JSON, or a list) and GET /api/info answer in JSON."
         ),
     ),
+    "export-rows": (
+        "pipelines.commands.export_rows",
+        "training rows → FlagEmbedding, sentence-transformers or TREC files",
+        (
+            "Reads OUT/training of a run and writes FlagEmbedding's JSON lines, the triplets,\n"
+            "n-tuples or labelled lists of sentence-transformers, or a TREC run or its qrels\n"
+            "to OUT/exports. A name that ends in .gz is compressed."
+        ),
+    ),
     "demo": (
         "pipelines.commands.demo",
         "all of the above, one after the other",
@@ -154,6 +166,8 @@ def build_parser() -> argparse.ArgumentParser:
             _add_export(command)
         elif name in ("index", "search", "serve"):
             getattr(search_arguments, f"add_{name}")(command)
+        elif name == "export-rows":
+            _add_export_rows(command)
         else:
             _add_common(command)
         if name == "evaluate":
@@ -232,6 +246,17 @@ def _add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", metavar="FOLDER", help="a checkpoint, as OUT/model")
     command.add_argument("--to", choices=("onnx", "sentence-transformers"), required=True)
     command.add_argument("--output", metavar="DIR", help="where to write (default: in FOLDER)")
+
+
+def _add_export_rows(command: argparse.ArgumentParser) -> None:
+    from pipelines.row_exports import N_TUPLES, NAMES
+
+    command.add_argument("folder", metavar="OUT", help="the folder of a run")
+    command.add_argument("--to", choices=NAMES, required=True)
+    command.add_argument(
+        "--negatives", type=int, default=0, metavar="N", help=f"with --to {N_TUPLES}: as many each"
+    )
+    command.add_argument("--output", metavar="FILE", help="where to write (default: OUT/exports)")
 
 
 def main(arguments: list[str] | None = None) -> int:
