@@ -133,16 +133,16 @@ def test_a_killed_run_goes_on_with_its_pieces(monkeypatch: pytest.MonkeyPatch) -
 def test_several_sources_are_fused_and_told() -> None:
     """A passage that BM25 alone puts first is found; ranks in both lists are those of each."""
     rows = [row(n, f"q{n}", [f"passage {n}"]) for n in range(6)]
-    rows[0]["query"] = "passage 4"
+    rows[0]["query"] = "passage 4 asked"
     pool = pool_of(*rows)
     config = MiningConfig(
-        negatives=4, depth=5, max_depth=0, sources=("dense", "bm25"), max_positive_ratio=0.0
+        negatives=5, depth=6, max_depth=0, sources=("dense", "bm25"), max_positive_ratio=0.0
     )
     bm25 = Bm25Index.build(pool.passages, analyser("en"))
     mined, scores, _ = run(pool, config, bm25=bm25)
     place = mined.ids[0].tolist().index(4)
     ranks = mined.source_ranks[0, place].tolist()
-    dense = np.argsort(-scores[0], kind="stable")[:5].tolist()
+    dense = np.argsort(-scores[0], kind="stable")[:6].tolist()
     assert ranks == [dense.index(4), 0]
     assert mined.scores[0, place] == pytest.approx(scores[0, 4], abs=1e-6)  # the encoder's own
 
