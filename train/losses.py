@@ -1,9 +1,9 @@
 """The objective: InfoNCE per head and for their sum, self-knowledge distillation, a teacher.
 
-Equations (1) to (5) are those of the paper's section on self-knowledge distillation (version 4, the
-final one), in its order; the numbers are ours. All are means over queries: a process that has some
-of a batch's queries divides by the number of all, so that the sum over processes (or over slices of
-queries) is the loss of the whole batch.
+Equations (1) to (5) are those of the paper's section "Self-Knowledge Distillation" (version 4, the
+final one), in its order; the numbers are ours, as the copy at hand prints none. All are means over
+queries: a process that has some of a batch's queries divides by the number of all, so that the sum
+over processes (or over slices of queries) is the loss of the whole batch.
 """
 
 from __future__ import annotations
