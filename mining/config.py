@@ -62,6 +62,9 @@ class MiningConfig:
     """How texts become vectors."""
     index: IndexConfig = field(default_factory=IndexConfig)
     """How dense vectors are searched."""
+    on_workers: bool = False
+    """Encode and search as Beam pipelines on the runner's workers, exactly; OUT and the vectors
+    must lie in folders that all of them share. For dense candidates of one mixed pool."""
     depth: int = 200
     """Candidates searched per query."""
     max_depth: int = 3200
@@ -106,6 +109,8 @@ class MiningConfig:
         _check_names(self)
         _check_numbers(self)
         _check_together(self)
+        if self.on_workers:
+            _check_workers(self)
 
 
 def _check_names(config: MiningConfig) -> None:
@@ -165,3 +170,15 @@ def _check_together(config: MiningConfig) -> None:
             f"mining.rescore.by = {config.rescore.by!r} does nothing with "
             f"mining.negatives_from = {config.negatives_from!r}"
         )
+
+
+def _check_workers(config: MiningConfig) -> None:
+    """Raise `ConfigError` for what workers do not search."""
+    for fits, option in (
+        (config.negatives_from == "mined", "mining.negatives_from = 'mined'"),
+        (config.sources == ("dense",), "mining.sources = ['dense']"),
+        (config.pool == "mixed", "mining.pool = 'mixed'"),
+        (config.index.factory in ("auto", "Flat"), "mining.index.factory = 'auto' or 'Flat'"),
+    ):
+        if not fits:
+            raise ConfigError(f"mining.on_workers = true goes with {option} only")

@@ -20,6 +20,7 @@ from mining.miner import (
     PairScores,
     Piece,
     Scoring,
+    Search,
     Work,
     fill_at_random,
     mine,
@@ -39,12 +40,14 @@ from pipelines.terminal import say
 from pipelines.vectors import encode_listed, part_encoder
 
 
-def mine_pool(config: RunConfig, stage: Stage, pool: Pool) -> Result:
+def mine_pool(config: RunConfig, stage: Stage, pool: Pool, beam_arguments: list[str]) -> Result:
     """Return the negatives of the pool's rows, as `[mining]` says."""
     options = config.mining
     if options.negatives_from != "mined":
         return chosen_of(pool, Scoring(no_scores), None, options)
     encoder, heads = part_encoder(config, "mine-negatives"), heads_of(options)
+    if options.on_workers:
+        return _mined_on_workers(config, stage, pool, encoder, beam_arguments)
     queries = encode_listed(encoder, "queries", pool.queries, is_query=True, heads=heads)
     passages = encode_listed(encoder, "passages", pool.passages, is_query=False, heads=heads)
     search = search_of(encoder, pool, queries, passages, options, index_says)
@@ -52,10 +55,25 @@ def mine_pool(config: RunConfig, stage: Stage, pool: Pool) -> Result:
     return chosen_of(pool, scoring, search, options, kept(stage))
 
 
+def _mined_on_workers(
+    config: RunConfig, stage: Stage, pool: Pool, encoder: PartEncoder, beam_arguments: list[str]
+) -> Result:
+    """Return the negatives with what workers encode and find."""
+    from pipelines.mine_on_workers import FoundOnWorkers, encode_on_workers, find_on_workers
+
+    options = config.mining
+    vectors = encode_on_workers(config, stage.workspace, pool, encoder, beam_arguments)
+    found = find_on_workers(config, stage.workspace, vectors, beam_arguments)
+    here = search_of(encoder, pool, *vectors, options, index_says)
+    scoring = Scoring(here.dense_scores, rescorer(encoder, pool, options))
+    search = FoundOnWorkers(here, options.depth, *found)
+    return chosen_of(pool, scoring, search, options, kept(stage))
+
+
 def chosen_of(
     pool: Pool,
     scoring: Scoring,
-    search: PoolSearch | None,
+    search: Search | None,
     options: MiningConfig,
     keep: Keep = run_at_once,
 ) -> Result:

@@ -108,7 +108,7 @@ def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: l
 
     stage.begin()
     pool = read_pool(config, sources)
-    result = mine_pool(config, stage, pool)
+    result = mine_pool(config, stage, pool, beam_arguments)
     kept = kept_rows(result, config)
     runs = spill_rows(config, stage, result, np.flatnonzero(kept))
     if not write_shards(config, stage, runs, beam_arguments):
