@@ -134,21 +134,30 @@ def run(config: RunConfig, trained: dict[str, Any] | None) -> None:
     stage = stage_for(config, trained)
     directory = stage.directory("metrics")
     if stage.is_up_to_date():
-        say(results_table(storage.read_json(storage.join(directory, RESULTS))))
+        results = storage.read_json(storage.join(directory, RESULTS))
+        if not storage.exists(storage.join(config.out, PAGE)):
+            _report(config, results)
+        say(results_table(results))
         return
     stage.begin()
     results, files = evaluate_all(config, trained, directory)
     storage.write_json(storage.join(directory, RESULTS), results)
     parts = [_part(directory, name, results) for name in (RESULTS, *files)]
     manifest.publish(directory, stage.description("metrics"), parts)
-    if config.evaluation.report:
-        from pipelines.report import evaluation as report
-
-        report.write(storage.join(config.out, PAGE), os.path.basename(config.out), results)
+    _report(config, results)
     say(results_table(results))
     queries = sum(s["queries"] for s in results["sets"])
     documents = sum(s["documents"] for s in results["sets"])
     stage.finish(f"{queries:,} queries and {documents:,} documents", "metrics")
+
+
+def _report(config: RunConfig, results: dict[str, Any]) -> None:
+    """Write the page, if it is wanted; one that was removed comes again without evaluating."""
+    if config.evaluation.report:
+        from pipelines.report import evaluation as report
+
+        name = os.path.basename(config.out.rstrip("/"))
+        report.write(storage.join(config.out, PAGE), name, results)
 
 
 def _part(directory: str, name: str, results: dict[str, Any]) -> dict[str, Any]:
