@@ -112,19 +112,24 @@ class Loader:
         return DenseRetriever(embed, self.config.union_depth)
 
 
-def config_of(folder: str, limits: ModelConfig) -> ModelConfig:
+def config_of(folder: str, run: ModelConfig) -> ModelConfig:
     """Return the model config of any checkpoint or encoder folder.
 
     Pooling and prompts are the folder's own: of `threefold.json`, else of sentence-transformers'
-    files, else BGE-M3's (CLS, none). Lengths are those of `limits`, as far as the encoder goes.
+    files, else of BGE-M3 (CLS, none) where it has that model's heads. A bare encoder says nothing
+    of them: then they are those of `run`. Lengths are those of `run`, as far as the encoder goes.
     """
     own = checkpoint.config_of(folder)
     if not os.path.exists(os.path.join(folder, layout.CONFIG_FILE)):
-        own = replace(own, **_sentence_transformers(folder))
+        found = _sentence_transformers(folder)
+        if not found and not os.path.exists(os.path.join(folder, layout.SPARSE_FILE)):
+            names = ("pooling", "query_prompt", "passage_prompt")
+            found = {name: getattr(run, name) for name in names}
+        own = replace(own, **found)
     return replace(
         own,
-        max_query_tokens=min(own.max_query_tokens, limits.max_query_tokens),
-        max_passage_tokens=min(own.max_passage_tokens, limits.max_passage_tokens),
+        max_query_tokens=min(own.max_query_tokens, run.max_query_tokens),
+        max_passage_tokens=min(own.max_passage_tokens, run.max_passage_tokens),
     )
 
 

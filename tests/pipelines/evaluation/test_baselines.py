@@ -197,3 +197,15 @@ def test_a_folder_that_is_no_model_is_named(tmp_path) -> None:
     wanted = EvaluationModel(kind="sentence-transformers", path=str(tmp_path))
     with pytest.raises(InputError, match="does not load in sentence-transformers"):
         sentence_transformer(wanted, lambda path: path)
+
+
+def test_a_bare_encoder_pools_as_the_run_says(tiny_encoder: str) -> None:
+    """Its files do not tell; E5 with CLS and no prompts would look six points worse."""
+    run = ModelConfig(pooling="mean", query_prompt="query: ", passage_prompt="passage: ")
+    found = config_of(tiny_encoder, run)
+    assert (found.pooling, found.query_prompt, found.passage_prompt) == (
+        "mean",
+        "query: ",
+        "passage: ",
+    )
+    assert config_of(tiny_encoder, ModelConfig()).pooling == "cls"
