@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 SIZES = (100_000, 1_000_000, 5_000_000)
-_PASSAGES, _QUERIES, _TOKENS = 3_000, 300, 32
+_PASSAGES, _QUERIES, _TOKENS = 3_000, 200, 32
 _SHARD = 1 << 16
 _NOISE = 0.03
 _DEPTH = 100
@@ -119,7 +119,7 @@ def one(arguments: argparse.Namespace) -> None:
 
     faiss.omp_set_num_threads(arguments.threads)
     vectors = Shards(arguments.shards.read_text().split())
-    queries = np.load(arguments.queries).astype(np.float32)
+    queries = np.load(arguments.queries)[:_QUERIES].astype(np.float32)
     config = IndexConfig(
         memory_mb=arguments.memory_mb,
         factory=arguments.factory,

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mining.index_config import IndexConfig
-from mining.index_exact import working_bytes
-from mining.index_faiss import Effort
+from mining.index_faiss import Effort, piece_bytes
 from mining.shards import Ids
 
 EXACT = "Flat"
+_FEW = 10_000  # passages that are not worth an index
 _MOST_REFINE = 64
 _LEAST_EFFORT, _MOST_EF = 16, 1024
 
@@ -29,27 +29,24 @@ def choose(config: IndexConfig, passages: int, width: int, queries: int) -> Choi
     """Return the index that `mining.index.factory` names, or for auto the one that fits.
 
     Exact search streams the vectors, so it fits any memory and only its time counts. Beyond
-    `exact_pairs` it is product quantisation with 4 bits for 8 numbers (24 bytes a vector of 384),
-    or for 4 numbers where the memory has room; its codes are scanned whole, because the lists of an
-    IVF lose more of the depth that mining looks at than they save (benchmarks/mining.md).
+    `exact_pairs` it is product quantisation with 4 bits for 4 numbers (48 bytes a vector of 384),
+    in as many pieces as the memory asks for. Its codes are scanned whole: fewer bits, or the lists
+    of an IVF, lose more of the depth that mining looks at than they save (benchmarks/mining.md).
     """
     if config.factory != "auto":
         return Choice(config.factory, "mining.index.factory")
     pairs = float(passages) * queries
     told = f"{queries:,} queries x {passages:,} passages = {pairs:.1e} pairs"
-    if pairs <= config.exact_pairs or passages < 10_000:
+    if pairs <= config.exact_pairs or passages < _FEW:
         return Choice(EXACT, f"{told}: exact search, up to mining.index.exact_pairs")
-    room = working_bytes(config.memory_mb) / 2 / passages
-    groups = [g for g in (width // 4, width // 8, width // 16) if g >= 2 and width % g == 0]
-    fitting = [g for g in groups if g / 2 <= room and g % 2 == 0]
-    if not fitting:
-        return Choice(EXACT, f"{told}: no code fits mining.index.memory_mb, so exact search")
-    factory = f"PQ{fitting[0]}x4fs"
-    size = fitting[0] / 2 * passages / (1 << 20)
+    if width % 8:
+        return Choice(EXACT, f"{told}: vectors of {width} numbers have no code, so exact search")
+    codes, room = width // 8 * passages / (1 << 20), piece_bytes(config.memory_mb) / (1 << 20)
     return Choice(
-        factory,
-        f"{told}, more than mining.index.exact_pairs = {config.exact_pairs:.0e}: codes of "
-        f"{fitting[0] // 2} bytes, {size:,.0f} MB of mining.index.memory_mb",
+        f"PQ{width // 4}x4fs",
+        f"{told}, more than mining.index.exact_pairs = {config.exact_pairs:.0e}: {codes:,.0f} MB "
+        f"of codes, {width // 8} bytes a vector, in pieces of {room:,.0f} MB for "
+        f"mining.index.memory_mb = {config.memory_mb:g}",
     )
 
 

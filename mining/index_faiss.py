@@ -84,7 +84,7 @@ def build_pieces(
     import faiss
 
     trained = _trained(vectors, factory, memory_mb)
-    rows = max(_PROBE, int(working_bytes(memory_mb) / _GROWTH / vector_bytes(trained, vectors)))
+    rows = max(_PROBE, int(piece_bytes(memory_mb) / vector_bytes(trained, vectors)))
     empty = faiss.serialize_index(trained)
     files, starts = [], list(range(0, len(vectors), rows))
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -115,6 +115,11 @@ def _trained(vectors: Shards, factory: str, memory_mb: float) -> Any:
             "PQ48x4fs and others of FAISS's index factory"
         ) from error
     return index
+
+
+def piece_bytes(memory_mb: float) -> float:
+    """Return how large a piece may be: while it is built it takes several times its size."""
+    return working_bytes(memory_mb) / _GROWTH
 
 
 def vector_bytes(trained: Any, vectors: Shards) -> float:

@@ -152,11 +152,10 @@ def test_what_an_index_does_not_find_is_missing() -> None:
     ("queries", "memory_mb", "expected"),
     [
         (1000, 2048, "Flat: 1,000 queries x 5,000,000 passages = 5.0e\\+09 pairs: exact"),
-        (1_000_000, 2048, "PQ96x4fs: .* more than .*exact_pairs = 1e\\+11: codes of 48 bytes"),
-        (1_000_000, 400, "PQ48x4fs: .*: codes of 24 bytes, 114 MB of mining.index.memory_mb"),
-        (1_000_000, 64, "Flat: .*: no code fits mining.index.memory_mb, so exact search"),
+        (1_000_000, 2048, "PQ96x4fs: .* more than .*exact_pairs = 1e\\+11: 229 MB .* of 502 MB"),
+        (1_000_000, 256, "PQ96x4fs: .*: 229 MB of codes, 48 bytes a vector, in pieces of 54 MB"),
     ],
-    ids=["few pairs", "room", "less room", "no room"],
+    ids=["few pairs", "one piece", "five pieces"],
 )
 def test_auto_follows_size_and_memory(queries: int, memory_mb: float, expected: str) -> None:
     """5 million vectors of 384 numbers; the reason names the options."""
