@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN = $(BIN)/python -m pipelines $@ --config $(CONFIG) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate export test check clean
+.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate export index search serve test check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,6 +33,16 @@ evaluate: .venv/demo ## checkpoint -> nDCG@10 and Recall@100 per head and hybrid
 
 export: .venv/demo ## OUT/model -> ONNX or sentence-transformers (TO=onnx; needs threefold[onnx])
 	@$(BIN)/python -m pipelines export --to $(or $(TO),onnx) $(or $(OUT),out/demo)/model $(ARGS)
+
+index: .venv/demo ## CORPUS=files and OUT/model -> a search index OUT/index (docs/search.md)
+	@$(BIN)/python -m pipelines index --corpus $(CORPUS) --model $(or $(OUT),out/demo)/model \
+		--to $(or $(OUT),out/demo)/index $(ARGS)
+
+search: .venv/demo ## QUERY='...' in OUT/index
+	@$(BIN)/python -m pipelines search $(or $(OUT),out/demo)/index '$(QUERY)' $(ARGS)
+
+serve: .venv/demo ## a local page and JSON API over OUT/index
+	@$(BIN)/python -m pipelines serve $(or $(OUT),out/demo)/index $(ARGS)
 
 test: .venv/dev ## the test suite with coverage (ARGS='-k name' for some)
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered $(ARGS)

@@ -21,7 +21,9 @@ from mining.best import best_of, lower_bound
 from mining.csr import Csr, Floats, Ints, as_weights
 from mining.hybrid_parts import Part, Passage, multi_vector
 from mining.index_files import open_index
+from mining.shards import Vectors, score_pairs
 from mining.sparse_index import Mask, SparseIndex
+from mining.top import Found, sorted_top
 from train.scoring import Embeddings
 from train.watch import MODES
 
@@ -102,6 +104,20 @@ class HybridIndex:
             found += as_weights(one)
         return found
 
+    def dense_search(self, queries: Vectors, depth: int) -> Found:
+        """Return the best passages of dense queries (Q, d), as `DenseIndex.search` does.
+
+        An index whose codes are the stored numbers gives their products itself: looking each
+        candidate up again took 11 ms of 15 at a depth of 1,000.
+        """
+        pieces, effort = self.dense.pieces, self.dense.effort
+        store = self.description["model"]["encoding"]["store"]
+        factory = self.dense.factory
+        if pieces is None or not factory.endswith("SQfp16" if store == "fp16" else "Flat"):
+            return self.dense.search(queries, depth)
+        wanted = min(len(self), depth * effort.refine)
+        return sorted_top(*pieces.propose(queries, wanted, effort), depth)
+
     @property
     def languages(self) -> dict[str, int]:
         """The languages of the passages and how many each has, most first."""
@@ -157,6 +173,7 @@ class _Search:
         self.index, self.query, self.depths, self.allowed = index, query, depths, allowed
         self.dense_query = query.dense.float().cpu().numpy()
         self._sparse: Floats | None = None
+        self._dense: tuple[Ints, Floats] = np.zeros(0, np.int64), np.zeros(0, np.float32)
 
     def run(self, mode: str, top: int) -> Ranking:
         numbers, scores = self._ranked(mode, top)
@@ -192,9 +209,10 @@ class _Search:
     def dense_best(self, depth: int) -> tuple[Ints, Floats]:
         """Return the best passages by dense score, of the allowed ones only."""
         if self.allowed is None:
-            scores, numbers = self.index.dense.search(self.dense_query, depth)
+            scores, numbers = self.index.dense_search(self.dense_query, depth)
             found = numbers[0] >= 0
-            return numbers[0][found], scores[0][found]
+            self._dense = numbers[0][found], scores[0][found]
+            return self._dense
         wanted = np.flatnonzero(self.allowed)
         scores = np.concatenate(
             [self.dense_of(wanted[i : i + _AT_ONCE]) for i in range(0, len(wanted), _AT_ONCE)]
@@ -203,9 +221,19 @@ class _Search:
         return numbers, best
 
     def dense_of(self, numbers: Ints) -> Floats:
-        """Return the exact dense scores of passages."""
-        scores: Floats = self.index.vectors.take(numbers) @ self.dense_query[0]
-        return scores
+        """Return the exact dense scores of passages; those that were found have theirs already."""
+        known, scores = self._dense
+        order = np.argsort(known)
+        known, scores = known[order], scores[order]
+        at = np.minimum(np.searchsorted(known, numbers), max(0, len(known) - 1))
+        found = known[at] == numbers if len(known) else np.zeros(len(numbers), np.bool_)
+        result = np.empty(len(numbers), np.float32)
+        result[found] = scores[at[found]]
+        missing = numbers[~found]
+        result[~found] = score_pairs(
+            self.dense_query, self.index.vectors, np.zeros_like(missing), missing
+        )
+        return result
 
     @property
     def sparse_scores(self) -> Floats:

@@ -112,9 +112,9 @@ def build(plan: Plan, model: M3Model) -> HybridIndex:
     if not names:
         raise InputError(f"the corpus {', '.join(plan.files)} holds no passage")
     changed |= _stale(plan.folder, names, plan.factory)
-    if not changed:
+    if not changed and (index := _opened(plan.folder)):
         say(f"index: {plan.folder} is up to date")
-        return HybridIndex(plan.folder)
+        return index
     storage.remove(os.path.join(plan.folder, FILE))
     parts = [Part(os.path.join(plan.folder, "parts", name)) for name in names]
     vocabulary = int(model.encoder.config.vocab_size)
@@ -133,12 +133,23 @@ def build(plan: Plan, model: M3Model) -> HybridIndex:
     return HybridIndex(plan.folder)
 
 
+def _opened(folder: str) -> HybridIndex | None:
+    """Return a finished index; None where one of its files is missing or cut."""
+    try:
+        return HybridIndex(folder)
+    except (InputError, OSError, ValueError) as error:
+        say(f"index: building {folder} again, because it does not open ({error})")
+        return None
+
+
 def _write_dense(plan: Plan, vectors: Shards) -> None:
     """Build the dense index; its vectors are those of the parts, linked."""
     factory = plan.factory
     if factory == "auto":
         factory = "SQfp16" if len(vectors) <= _SCANNED else "HNSW32_SQfp16"
-    config = IndexConfig(factory=factory)
+    # fp16 codes of fp16 vectors are the vectors: their best need no second look
+    exact = factory == "SQfp16" and plan.encoding.store == "fp16"
+    config = IndexConfig(factory=factory, refine=int(exact))
     built = DenseIndex.build(vectors, config, depth=Depths().rerank, say=say)
     save_index(built, os.path.join(plan.folder, "dense"))
 

@@ -25,6 +25,7 @@ form.ask button{background:var(--accent);border-color:var(--accent);color:var(--
 font-weight:600;cursor:pointer}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 main{max-width:860px}
+.note a{color:inherit}
 ol.found{list-style:none;margin:24px 0 0;padding:0}
 ol.found>li{border-top:1px solid var(--line);padding:18px 0 16px}
 .found h2{font-size:17px;margin:0 0 2px;overflow-wrap:anywhere}
