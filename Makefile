@@ -38,8 +38,9 @@ index: .venv/demo ## CORPUS=files and OUT/model -> a search index OUT/index (doc
 	@$(BIN)/python -m pipelines index --corpus $(CORPUS) --model $(or $(OUT),out/demo)/model \
 		--to $(or $(OUT),out/demo)/index $(ARGS)
 
+search: export QUERY := $(QUERY)
 search: .venv/demo ## QUERY='...' in OUT/index
-	@$(BIN)/python -m pipelines search $(or $(OUT),out/demo)/index '$(QUERY)' $(ARGS)
+	@$(BIN)/python -m pipelines search $(or $(OUT),out/demo)/index "$$QUERY" $(ARGS)
 
 serve: .venv/demo ## a local page and JSON API over OUT/index
 	@$(BIN)/python -m pipelines serve $(or $(OUT),out/demo)/index $(ARGS)
