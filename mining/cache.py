@@ -87,12 +87,12 @@ class VectorCache:
     folder: Path
 
     @classmethod
-    def open(cls, root: str, facts: dict[str, Any], say: Say) -> VectorCache:
-        """Return the cache of these facts; where it is new, tell what differs from the last one."""
+    def open(cls, root: str, facts: dict[str, Any], say: Say | None) -> VectorCache:
+        """Return the cache of these facts; where it is new, tell in what it differs from others."""
         cache = cls(Path(root) / _json_digest(facts)[:32])
         described = cache.folder / "model.json"
         if not described.exists():
-            if differs := _differences(Path(root), facts):
+            if say and (differs := _differences(Path(root), facts)):
                 say(f"no vectors of this model in {root}: {differs}")
             storage.write_json(str(described), facts)
         return cache

@@ -75,7 +75,8 @@ class PartEncoder:
         if dtype == "auto":
             found = _probed(model, folder, facts["weights"]) if launch.rank() == 0 else None
             dtype, why = launch.first_says(found)
-        say(f"encoding in {dtype} on {device} ({why})")
+        if launch.rank() == 0:
+            say(f"encoding in {dtype} on {device} ({why})")
         return cls(model, config, dtype, folder, say, facts)
 
     def encode(
@@ -97,7 +98,7 @@ class PartEncoder:
             dtype=self.dtype,
             store=self.config.store,
         )
-        cache = VectorCache.open(self.folder, facts, self.say)
+        cache = VectorCache.open(self.folder, facts, self.say if launch.rank() == 0 else None)
         job = _Job(self, cache, tuple(heads), is_query, report)
         rank, world = launch.rank(), launch.world_size()
         digests = {n: job.do(n, texts) for n in range(rank, len(texts), world)}

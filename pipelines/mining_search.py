@@ -45,14 +45,24 @@ def mine_pool(config: RunConfig, stage: Stage, pool: Pool, beam_arguments: list[
     options = config.mining
     if options.negatives_from != "mined":
         return chosen_of(pool, Scoring(no_scores), None, options)
-    encoder, heads = part_encoder(config, "mine-negatives"), heads_of(options)
     if options.on_workers:
+        encoder = part_encoder(config, "mine-negatives")
         return _mined_on_workers(config, stage, pool, encoder, beam_arguments)
-    queries = encode_listed(encoder, "queries", pool.queries, is_query=True, heads=heads)
-    passages = encode_listed(encoder, "passages", pool.passages, is_query=False, heads=heads)
+    encoder, queries, passages = encode_pool(config, pool)
     search = search_of(encoder, pool, queries, passages, options, index_says)
     scoring = Scoring(search.dense_scores, rescorer(encoder, pool, options))
     return chosen_of(pool, scoring, search, options, kept(stage))
+
+
+def encode_pool(config: RunConfig, pool: Pool) -> tuple[PartEncoder, Encoded, Encoded]:
+    """Return the encoder, and what it made of the pool's queries and passages.
+
+    Of several processes each encodes its share, and all of them call this.
+    """
+    encoder, heads = part_encoder(config, "mine-negatives"), heads_of(config.mining)
+    queries = encode_listed(encoder, "queries", pool.queries, is_query=True, heads=heads)
+    passages = encode_listed(encoder, "passages", pool.passages, is_query=False, heads=heads)
+    return encoder, queries, passages
 
 
 def _mined_on_workers(

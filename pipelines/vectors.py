@@ -11,6 +11,7 @@ from mining.text_parts import ListedTexts, TextParts
 from pipelines.config import RunConfig
 from pipelines.encoders import encoder_folder
 from pipelines.terminal import Progress, say
+from train import launch
 from train.checkpoint import load
 
 FOLDER = "vectors"
@@ -48,7 +49,10 @@ def encode_listed(
 ) -> Encoded:
     """Return the vectors of texts, with a progress line that calls them `name`."""
     parts = ListedTexts(texts, encoder.config.part_texts) if isinstance(texts, Sequence) else texts
-    count = max(1, sum(parts.rows()))
+    rank, world = launch.rank(), launch.world_size()
+    if rank:  # the first process tells for all
+        return encoder.encode(parts, is_query=is_query, heads=heads)
+    count = max(1, sum(parts.rows()[rank::world]))
     with Progress(f"encode {name}", "texts") as progress:
 
         def report(done: int, tokens: int) -> None:

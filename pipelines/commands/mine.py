@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 
 from curation import manifest, storage
+from curation.errors import ConfigError
 from curation.records import REJECT, TRAINING_ROW, Reject, to_table
 from pipelines.commands.common import check_runner, read_config
 from pipelines.config import RunConfig, to_dict
@@ -101,8 +102,39 @@ def stage_for(config: RunConfig, sources: dict[str, dict[str, Any]]) -> Stage:
 def run(config: RunConfig, sources: dict[str, dict[str, Any]], beam_arguments: list[str]) -> None:
     """Mine, unless the output is up to date."""
     stage = stage_for(config, sources)
-    if stage.is_up_to_date():
-        return
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        run_together(config, stage, sources, beam_arguments)
+    elif not stage.is_up_to_date():
+        mine_rows(config, stage, sources, beam_arguments)
+
+
+def run_together(
+    config: RunConfig, stage: Stage, sources: dict[str, dict[str, Any]], beam_arguments: list[str]
+) -> None:
+    """Mine as one of the processes of `torchrun`: all encode, the first does everything else."""
+    from pipelines.mining_inputs import read_pool
+    from pipelines.mining_search import encode_pool
+    from train import launch
+
+    if config.mining.on_workers:
+        raise ConfigError(
+            "mining.on_workers = true encodes on the workers of Beam; start it without torchrun, "
+            "or set it to false"
+        )
+    with launch.processes():
+        first = launch.rank() == 0
+        if launch.first_says(first and stage.is_up_to_date()):
+            return
+        if first:
+            mine_rows(config, stage, sources, beam_arguments)
+        elif config.mining.negatives_from == "mined":
+            encode_pool(config, read_pool(config, sources))
+
+
+def mine_rows(
+    config: RunConfig, stage: Stage, sources: dict[str, dict[str, Any]], beam_arguments: list[str]
+) -> None:
+    """Mine and write the rows."""
     from pipelines.mining_inputs import read_pool
     from pipelines.mining_search import mine_pool
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.command_line import leftovers, run
+from curation.errors import ConfigError
+from pipelines.commands.mine import run_together, stage_for
+from pipelines.config import RunConfig, build
+from tests.command_line import digests, leftovers, parts_only, run
+from tests.pipelines import refreshing
 from tests.pipelines.training_run import beir, in_two, prepare, steps, torchrun
 
 HALF = ["--set", "train.batch_sizes=[2,2,2,2,2,2,2,2,2]"]
@@ -98,3 +103,29 @@ def test_shards_train_as_one(tiny_encoder: str, tmp_path: Path) -> None:
     for name, tensor in weights(tmp_path / "alone").items():
         if not name.endswith("key.bias"):
             assert torch.allclose(found[name], tensor, atol=1e-4), name
+
+
+def test_two_processes_mine_as_one(tiny_encoder: str, tmp_path: Path) -> None:
+    """Each encodes its parts, the first does the rest and tells: the same vectors and rows."""
+    config = refreshing.prepare(tmp_path, tiny_encoder)
+    out = tmp_path / "out"
+    shutil.copytree(tmp_path / "pairs", out / "pairs")
+    result = torchrun(["mine-negatives", "--config", config, "--out", str(out)], timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("mine-negatives: read 12 rows") == 1
+    assert result.stdout.count("encoding in") == 1
+    ours, theirs = (digests(folder / "training") for folder in (out, tmp_path))
+    assert parts_only(ours) == parts_only(theirs)
+    vectors = [
+        {path.name: path.read_bytes() for path in folder.rglob("*.dense.npy")}
+        for folder in (out / "vectors", tmp_path / "vectors")
+    ]
+    assert vectors[0] == vectors[1]
+    assert leftovers(out) == []
+
+
+def test_processes_of_torchrun_and_workers_of_beam_exclude_each_other() -> None:
+    """Each of the two would start all of the other."""
+    config = build(RunConfig, {"mining": {"on_workers": True}}, "")
+    with pytest.raises(ConfigError, match=r"mining\.on_workers = true encodes on the workers"):
+        run_together(config, stage_for(config, {}), {}, [])
