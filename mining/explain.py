@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from train.model import M3Model
 
 SNIPPET = 320  # characters of a passage that a result shows
+_WORD = 24  # characters among which a word's border is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,37 @@ def spans(
         max_length=model.config.max_passage_tokens,
         return_offsets_mapping=True,
     )
+    shared = query.keys() & passage.keys()
+    # a mark of where a word begins is a token too, but stands for no character
+    shared -= {token for token in shared if not _letters(model, token)}
     found: list[Span] = []
     for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        if token in query and token in passage and end > start >= len(prompt):
+        if token in shared and end > start >= len(prompt):
             span = Span(start - len(prompt), end - len(prompt), query[token] * passage[token])
             _add(found, _trimmed(span, text))
     return found
 
 
+def _letters(model: M3Model, token: int) -> str:
+    name: str = model.tokenizer.convert_ids_to_tokens(token)
+    return name.strip("▁Ġ ")
+
+
 def _trimmed(span: Span, text: str) -> Span:
-    """Leave out spaces that a tokenizer counts to a word."""
+    """Leave out spaces that a tokenizer counts to a word, take in the marks of its letters."""
     piece = text[span.start : span.end]
     start = span.start + len(piece) - len(piece.lstrip())
-    return Span(start, start + len(piece.strip()), span.score)
+    end = start + len(piece.strip())
+    while end > start > 0 and is_mark(text[start]):
+        start -= 1
+    while start < end < len(text) and is_mark(text[end]):
+        end += 1
+    return Span(start, end, span.score)
+
+
+def is_mark(character: str) -> bool:
+    """Tell whether a character is drawn onto the one before it."""
+    return unicodedata.category(character)[0] == "M"
 
 
 def _add(found: list[Span], span: Span) -> None:
@@ -85,7 +105,7 @@ def _add(found: list[Span], span: Span) -> None:
         return
     if found and span.start <= found[-1].end:
         last = found.pop()
-        span = Span(last.start, max(last.end, span.end), last.score + span.score)
+        span = Span(min(last.start, span.start), max(last.end, span.end), last.score + span.score)
     found.append(span)
 
 
@@ -103,6 +123,19 @@ def window(length: int, found: Sequence[Span], size: int = SNIPPET) -> tuple[int
             best, start = score, found[first].start
     start = max(0, min(start - size // 8, length - size))  # some words before the first match
     return start, start + size
+
+
+def at_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a stretch without the pieces of words, and of letters, at its ends."""
+    if start > 0 and (at := text.find(" ", start - 1, start + _WORD)) >= 0:
+        start = at + 1
+    if end < len(text) and (at := text.rfind(" ", max(0, end - _WORD), end + 1)) > start:
+        end = at
+    while start < end and start > 0 and is_mark(text[start]):
+        start += 1
+    while end < len(text) and is_mark(text[end]):
+        end += 1
+    return start, end
 
 
 def inside(found: Sequence[Span], start: int, end: int) -> list[Span]:

@@ -11,7 +11,7 @@ from typing import Any
 from curation.errors import ConfigError, check_range
 from mining.csr import Csr, as_weights
 from mining.encode import encode_batches
-from mining.explain import Span, Term, inside, shared_terms, spans, window
+from mining.explain import Span, Term, at_words, inside, shared_terms, spans, window
 from mining.hybrid import Depths, HybridIndex, Ranking
 from mining.hybrid_parts import Passage
 from train.model import M3Model
@@ -166,7 +166,7 @@ class Searcher:
             passage = self.index.passage(numbers[row])
             found = spans(self.model, passage.encoded, wanted, weights)
             body = inside(found, passage.body_at, len(passage.encoded))
-            start, end = window(len(passage.text), body)
+            start, end = at_words(passage.text, *window(len(passage.text), body))
             yield Result(
                 rank=row + 1,
                 passage=passage,

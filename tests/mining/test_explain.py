@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mining.explain import Span, inside, readable, shared_terms, spans, window
+from mining.explain import Span, _trimmed, at_words, inside, readable, shared_terms, spans, window
 from train.checkpoint import load
 from train.config import ModelConfig
 from train.model import M3Model
@@ -71,6 +71,33 @@ def test_the_window_shows_where_most_is_shared() -> None:
     assert end - start == 100
     assert window(1000, [], 100) == (0, 100)
     assert window(60, cluster, 100) == (0, 60)
+
+
+def test_marks_stay_with_their_letters(model: M3Model) -> None:
+    """A token that ends before a vowel sign is marked with it; a word's beginning is no match."""
+    text = "\u0928\u0947 sea"
+    letter = model.tokenizer.convert_tokens_to_ids("▁")
+    assert spans(model, "sea river", {letter: 1.0}, {letter: 1.0}) == []
+    assert _trimmed(Span(0, 1, 1.0), text) == Span(0, 2, 1.0)
+    assert _trimmed(Span(1, 2, 1.0), text) == Span(0, 2, 1.0)
+    assert _trimmed(Span(2, 6, 1.0), text) == Span(3, 6, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        pytest.param(0, 23, "the river rises in the", id="cut at the end"),
+        pytest.param(6, 40, "rises in the northern hills", id="cut at the start"),
+        pytest.param(4, 15, "river rises", id="between words"),
+    ],
+)
+def test_a_snippet_has_whole_words(start: int, end: int, shown: str) -> None:
+    """The border of a word near the cut; text without spaces is cut where it was."""
+    text = "the river rises in the northern hills"
+    first, last = at_words(text, start, min(end, len(text)))
+    assert text[first:last] == shown
+    assert at_words("水" * 100, 10, 60) == (10, 60)
+    assert at_words("\u0928\u0947" * 50, 1, 31) == (2, 32)
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 300), st.integers(1, 9), st.floats(0.1, 2)), max_size=12)
