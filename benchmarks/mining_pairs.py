@@ -111,14 +111,14 @@ def pairs_of(passages: Iterable[Passage]) -> Iterator[tuple[str, str]]:
         if folded(passage.text) in taken:
             continue
         taken.add(folded(passage.text))
-        for query in (*passage.questions, passage.title, _first_sentence(passage.text)):
+        for query in (*passage.questions, passage.title, first_sentence(passage.text)):
             if len(folded(query)) > 2 and folded(query) not in taken:
                 taken.add(folded(query))
                 yield query, passage.text
                 break
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
     found = _SENTENCE.match(text)
     return found[0] if found else ""
 

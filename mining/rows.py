@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from curation import storage
 from curation.draw import rank
+from curation.errors import InputError
 from curation.splits import SplitConfig
 
 _TEXT, _TEXTS = pa.large_string(), pa.large_list(pa.large_string())
@@ -73,7 +74,14 @@ def ordered(*tables: pa.Table) -> pa.Table:
 
 def _read(path: str, columns: list[str]) -> pa.Table:
     with storage.open_read(path) as handle:
-        return pq.read_table(handle, columns=columns)
+        file = pq.ParquetFile(handle)
+        missing = [name for name in columns if name not in file.schema_arrow.names]
+        if missing:
+            raise InputError(
+                f"{path} has no column {', '.join(missing)}; it has "
+                f"{', '.join(file.schema_arrow.names)}; run: make curate"
+            )
+        return file.read(columns=columns)
 
 
 def _kept(table: pa.Table, splits: SplitConfig) -> list[bool]:

@@ -132,7 +132,8 @@ def _histograms(result: Result) -> list[dict[str, Any]]:
 
 
 def _binned(values: Floats, low: float, high: float) -> list[int]:
-    counts, _ = np.histogram(values[np.isfinite(values)], BINS, (low, max(high, low + 1e-6)))
+    finite = values[np.isfinite(values)].astype(np.float64)  # fp32 has no room for many bins
+    counts, _ = np.histogram(finite, BINS, (low, max(high, low + 1e-6)))
     listed: list[int] = counts.tolist()
     return listed
 

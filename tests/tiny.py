@@ -78,3 +78,11 @@ def _in_order(tokenizer: Tokenizer) -> Tokenizer:
     data["model"]["vocab"] = first + sorted((piece, round(score, 2)) for piece, score in rest)
     ordered: Tokenizer = Tokenizer.from_str(json.dumps(data))
     return ordered
+
+
+def reinitialise(folder: Path, seed: int) -> None:
+    """Give an encoder folder other weights, with all else as it was."""
+    config = XLMRobertaConfig.from_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        XLMRobertaModel(config, add_pooling_layer=False).save_pretrained(folder)

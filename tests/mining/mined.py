@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import manifest, storage
@@ -33,11 +34,21 @@ def questions(count: int) -> list[Pair]:
 
 def write_pairs(out: Path, pairs: Iterable[Pair]) -> None:
     """Write the `pairs` folder of a run."""
+    write_folder(out / "pairs", to_table(list(pairs), PAIR))
+
+
+def write_documents(out: Path, titles: Mapping[str, str]) -> None:
+    """Write of the `documents` folder what mining reads: ids and titles."""
+    table = pa.table({"id": list(titles), "title": list(titles.values())})
+    write_folder(out / "documents", table)
+
+
+def write_folder(folder: Path, table: pa.Table) -> None:
+    """Write a complete folder of one part."""
     name = "part-00000.parquet"
-    table = to_table(list(pairs), PAIR)
-    part = storage.write_parquet(str(out / "pairs" / name), table)
+    part = storage.write_parquet(str(folder / name), table)
     description = {"fingerprint": "test", "config": {}, "inputs": []}
-    manifest.publish(str(out / "pairs"), description, [part | {"name": name}])
+    manifest.publish(str(folder), description, [part | {"name": name}])
 
 
 def write_config(out: Path, encoder: str, mining: Mapping[str, Any], **model: Any) -> Path:
