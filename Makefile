@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN = $(BIN)/python -m pipelines $@ --config $(CONFIG) $(if $(OUT),--out $(OUT)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate export index search serve test check clean
+.PHONY: help demo curate filter-pairs synth mine-negatives train evaluate ablate export index search serve test check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +29,9 @@ train: .venv/demo ## training rows -> M3 checkpoint
 	@$(RUN)
 
 evaluate: .venv/demo ## checkpoint -> nDCG@10 and Recall@100 per head and hybrid
+	@$(RUN)
+
+ablate: .venv/demo ## variants of a config x seeds -> tables of what makes a difference (CONFIG=pipelines/configs/ablate.toml)
 	@$(RUN)
 
 export: .venv/demo ## OUT/model -> ONNX or sentence-transformers (TO=onnx; needs threefold[onnx])

@@ -82,6 +82,16 @@ COMMANDS = {
             "and judgements. With --model it evaluates any checkpoint or encoder folder instead."
         ),
     ),
+    "ablate": (
+        "pipelines.commands.ablate",
+        "variants of a config, several seeds each → tables of what makes a difference",
+        (
+            "Trains and evaluates every arm of [[ablate.arms]] with each of ablate.seeds, in\n"
+            "OUT/runs/ARM/seed-N; data and mined rows that arms have in common are made once, in\n"
+            "OUT/shared. Finished runs are passed over. Writes OUT/ablation: tables with\n"
+            "intervals, the paper's beside them."
+        ),
+    ),
     "export": (
         "pipelines.commands.export",
         "checkpoint → ONNX with three outputs, or a folder for sentence-transformers",

@@ -20,6 +20,7 @@ from curation.splits import SplitConfig
 from curation.synthesis.config import SynthesisConfig
 from mining.config import MiningConfig
 from mining.refresh_config import AnceConfig
+from pipelines.ablation.config import AblateConfig
 from pipelines.evaluation.config import EvaluationConfig
 from train.config import ModelConfig, TrainConfig
 
@@ -61,12 +62,19 @@ class RunConfig:
     """make train: negatives mined anew as the model learns"""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """make evaluate"""
+    ablate: AblateConfig = field(default_factory=AblateConfig)
+    """make ablate"""
     runner: RunnerConfig = field(default_factory=RunnerConfig)
     """The local runner."""
 
 
 def load(path: str | None, overrides: list[str]) -> RunConfig:
     """Read a config file and apply `--set` overrides; raise `ConfigError` for anything unknown."""
+    return build(RunConfig, read(path, overrides), "")
+
+
+def read(path: str | None, overrides: list[str]) -> dict[str, Any]:
+    """Return the tables of a config file with `--set` overrides, not yet checked."""
     data: dict[str, Any] = {}
     if path:
         try:
@@ -78,11 +86,11 @@ def load(path: str | None, overrides: list[str]) -> RunConfig:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for override in overrides:
         _apply(data, override)
-    return build(RunConfig, data, "")
+    return data
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
-    """Set `a.b=value` in nested tables; a number addresses an element of an array of tables."""
+    """Set `a.b=value`, the value in TOML notation, in nested tables."""
     name, equals, text = override.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"--set takes section.key=value, got {override!r}")
@@ -90,7 +98,12 @@ def _apply(data: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word is a string
-    *parents, last = name.strip().split(".")
+    set_key(data, name.strip(), value)
+
+
+def set_key(data: dict[str, Any], name: str, value: Any) -> None:
+    """Set the key `a.b` in nested tables; a number addresses an element of an array of tables."""
+    *parents, last = name.split(".")
     node: Any = data
     for key in parents:
         node = _element(node, key, name) if isinstance(node, list) else _table(node, key, name)
@@ -148,7 +161,7 @@ def _convert(kind: Any, value: Any, path: str) -> Any:
         return {str(k): _convert(arguments[1], v, f"{path}.{k}") for k, v in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not kind:
+    if kind is not Any and type(value) is not kind:
         raise _wrong_type(path, value, kind.__name__)
     return value
 
