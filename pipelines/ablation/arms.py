@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from curation import manifest, storage
@@ -31,6 +31,8 @@ class Job:
     """The whole config as TOML has it, `out` being the folder."""
     needs: str = ""
     """The folder whose outputs it reads; "": none."""
+    cache: str = ""
+    """The folder of passages' vectors, which all jobs that mine share; "": as the config says."""
 
     @property
     def key(self) -> str:
@@ -82,7 +84,7 @@ def plan_of(base: Mapping[str, Any], config: AblateConfig, out: str) -> Plan:
         data[name]: _job("data", data[name], steps[data[name]], whole[name]) for name in whole
     }
     rows = {
-        mined[name]: _job("mine", mined[name], ("mine-negatives",), whole[name], data[name])
+        mined[name]: _mining("mine", mined[name], whole[name], data[name])
         for name in whole
         if name in mining
     }
@@ -94,6 +96,12 @@ def _job(
 ) -> Job:
     written = {k: v for k, v in tables.items() if k != "ablate"} | {"out": folder}
     return Job(name=name, folder=folder, steps=steps, tables=written, needs=needs)
+
+
+def _mining(name: str, folder: str, tables: Mapping[str, Any], needs: str) -> Job:
+    """Return the job that mines; vectors lie beside its folder, for arms that mine otherwise."""
+    vectors = storage.join(folder.rpartition("/")[0], "vectors")
+    return replace(_job(name, folder, ("mine-negatives",), tables, needs), cache=vectors)
 
 
 def _of_arm(base: Mapping[str, Any], arm: ArmConfig, seed: int) -> dict[str, Any]:

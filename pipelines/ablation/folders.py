@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,8 @@ import tomli_w
 
 from curation import manifest, storage
 from pipelines.ablation.arms import Job
-from pipelines.config import EvaluationSet, RunConfig, build
+from pipelines.config import RunConfig, build, set_key
+from pipelines.evaluation.sets import expand
 
 CONFIG, LOG, DONE = "config.toml", "log.txt", "done.json"
 _OWN = ("reports", CONFIG, LOG, DONE)
@@ -27,7 +29,14 @@ def prepare(job: Job) -> None:
             os.unlink(link)
         if not os.path.lexists(link):
             os.symlink(target, link)
-    storage.write_bytes(storage.join(job.folder, CONFIG), tomli_w.dumps(job.tables).encode())
+    tables = copy.deepcopy(job.tables)
+    if job.cache:
+        set_key(tables, "mining.encode.cache", _own_cache(tables) or job.cache)
+    storage.write_bytes(storage.join(job.folder, CONFIG), tomli_w.dumps(tables).encode())
+
+
+def _own_cache(tables: Mapping[str, Any]) -> str:
+    return build(RunConfig, dict(tables), "").mining.encode.cache
 
 
 def _outputs(folder: str) -> list[str]:
@@ -46,13 +55,16 @@ def state_of(job: Job) -> str:
 
 def _sets(tables: Mapping[str, Any]) -> list[Any]:
     config = build(RunConfig, dict(tables), "")
-    return [_files(wanted) for wanted in config.evaluation.sets if wanted.path]
+    sets = [one for wanted in config.evaluation.sets for one in expand(wanted)]
+    folders = dict.fromkeys(path for one in sets for path in (one.path, one.corpus) if path)
+    files = (path for folder in folders for path in _files(storage.local_path(folder)))
+    return [storage.describe_file(path) for path in files]
 
 
-def _files(wanted: EvaluationSet) -> list[Any]:
-    folder = storage.local_path(wanted.path)
-    paths = storage.files_under(folder) if storage.is_folder(folder) else []
-    return [storage.describe_file(path) for path in paths]
+def _files(path: str) -> list[str]:
+    if storage.is_folder(path):
+        return storage.files_under(path)
+    return [path] if storage.exists(path) else []
 
 
 def is_done(job: Job) -> bool:

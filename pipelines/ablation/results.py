@@ -14,10 +14,10 @@ from pipelines.ablation.arms import Plan
 from pipelines.ablation.config import AblateConfig, StudyConfig
 from pipelines.ablation.paper import PAPER
 from pipelines.ablation.statistics import Estimate, Values, difference, estimate
-from pipelines.config import MODES
 from pipelines.evaluation.formats.files import qrels
 from pipelines.evaluation.runs import read_run
 from train import metrics
+from train.watch import MODES
 
 VERSION = 1
 BEFORE, AFTER = "before", "after"

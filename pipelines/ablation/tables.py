@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipelines.config import MODES
+from train.watch import MODES
 
 Table = tuple[str, list[str], list[list[str]]]
 """Heading, columns and rows."""
