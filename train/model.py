@@ -38,7 +38,7 @@ class M3Model(nn.Module):
         self.colbert_linear = nn.Linear(hidden, config.colbert_dim or hidden)
         # Starts as late interaction over the encoder's own states; the default of a linear layer
         # distorts them: nDCG@10 0.945 against 0.911 and 0.922 (docs/decisions.md).
-        nn.init.orthogonal_(self.colbert_linear.weight)
+        fill_orthogonal(self.colbert_linear.weight)
         nn.init.zeros_(self.colbert_linear.bias)
         # Starts as token overlap. Random weights are dead for some seeds (the encoder's states
         # point one way, so ReLU may give 0 everywhere) and noise that the ensemble turns off for
@@ -124,3 +124,16 @@ def weights_digest(model: M3Model) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def fill_orthogonal(weight: Tensor) -> None:
+    """Fill a (c, d) weight on one thread: on two, the last bits of its factorisation differ.
+
+    A seed would else give other weights on another machine, and cached vectors would miss.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        nn.init.orthogonal_(weight)
+    finally:
+        torch.set_num_threads(threads)

@@ -13,7 +13,7 @@ from curation.errors import ConfigError
 from tests.builders import TOPICS, articles
 from train.checkpoint import load
 from train.config import ModelConfig
-from train.model import M3Model, weights_digest
+from train.model import M3Model, fill_orthogonal, weights_digest
 from train.scoring import Embeddings
 
 torch.set_num_threads(1)
@@ -153,3 +153,18 @@ def test_lengths_beyond_the_positions_are_refused(tiny_encoder: str, option: str
     load(tiny_encoder, replace(CONFIG, **{option: 512}))
     with pytest.raises(ConfigError, match="= 513 is beyond the encoder's 512 positions"):
         load(tiny_encoder, replace(CONFIG, **{option: 513}))
+
+
+def test_orthogonal_start_is_the_same_on_any_number_of_threads() -> None:
+    threads, weights = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            torch.manual_seed(0)
+            weights.append(torch.empty(384, 384))
+            fill_orthogonal(weights[-1])
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*weights)
+    assert torch.allclose(weights[0] @ weights[0].T, torch.eye(384), atol=1e-5)
