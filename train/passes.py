@@ -6,11 +6,13 @@ cache       embeddings only are kept; each sub-batch is encoded again, with a gr
             gradients of its embeddings on. The least memory: one sub-batch's graph at any time. So
             that of the first, whose gradients are taken first, is kept and not computed twice.
 
-The second encoding runs with the random numbers of the first, so dropout is the same.
+Of a text longer than a sub-batch the last two keep one layer at a time (`train.layerwise`). The
+second encoding runs with the random numbers of the first, so dropout is the same.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from train.batching import Indices
+from train.layerwise import layer_by_layer
 from train.model import M3Model
 from train.precision import autocast
 from train.ragged import Ragged, map_tensors
@@ -38,6 +41,8 @@ class Passes:
     heads: Sequence[str]
     memory: str
     dtype: str
+    longest: int = sys.maxsize
+    """Tokens; a longer text, alone in its sub-batch, keeps no more than its layers' inputs."""
     _graphs: dict[int, Ragged] = field(default_factory=dict)
     _states: dict[int, RandomState] = field(default_factory=dict)
 
@@ -69,8 +74,10 @@ class Passes:
             del part  # and its graph, before the next is computed
 
     def _encode(self, group: Indices) -> Ragged:
-        ids, mask = self.model.pad([self.rows[i] for i in group.tolist()])
-        with autocast(ids.device, self.dtype):
+        rows = [self.rows[i] for i in group.tolist()]
+        ids, mask = self.model.pad(rows)
+        is_long = self.memory != "plain" and len(rows) == 1 and len(rows[0]) > self.longest
+        with autocast(ids.device, self.dtype), layer_by_layer(self.model.encoder, is_long):
             return ragged(self.model(ids, mask), self.heads)
 
     def _recomputed(self, group: Indices) -> Ragged:

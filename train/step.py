@@ -72,7 +72,8 @@ def backward(
     groups = token_batches([len(row) for row in rows], execution.budget)
     if sharded:
         groups += _idle_groups(world, len(groups), rows, model)
-    passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype)
+    longest = sys.maxsize if sharded else execution.budget  # sharded layers gather weights
+    passes = Passes(model, rows, groups, config.heads, execution.memory, execution.dtype, longest)
     used = sys.maxsize if sharded else sum(map(len, rows))
     with world.summed_gradients(model.parameters()), sparse_gradients(model.encoder, used):
         texts = _in_order(passes.forward(), groups, model)

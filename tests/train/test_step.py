@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ from train.loss_config import LossConfig
 from train.losses import m3_loss
 from train.model import M3Model
 from train.negatives import Share, columns, false_negatives
+from train.passes import Passes
 from train.scoring import all_scores, multi_vector_scores
 from train.step import Execution, backward, tokenize_batch
 
@@ -69,15 +71,18 @@ def test_sub_batches_do_not_change_loss_or_gradients(
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("budget", [300, 1], ids=["sub-batches", "layer by layer"])
 @pytest.mark.parametrize("memory", ["cache", "checkpoint"])
-def test_memory_does_not_change_any_loss(model: M3Model, memory: str, loss: LossConfig) -> None:
+def test_memory_does_not_change_any_loss(
+    model: M3Model, memory: str, budget: int, loss: LossConfig
+) -> None:
     """With dropout, all heads and all losses: the second encoding repeats the first."""
     kept, plain = run_step(
-        model, questions(), Execution(budget=300, memory="plain"), loss, dropout=0.3
+        model, questions(), Execution(budget=budget, memory="plain"), loss, dropout=0.3
     )
     following = torch.rand(3)
     found, gradients = run_step(
-        model, questions(), Execution(budget=300, memory=memory), loss, dropout=0.3
+        model, questions(), Execution(budget=budget, memory=memory), loss, dropout=0.3
     )
     assert found.total == pytest.approx(kept.total, rel=1e-6)
     assert largest_difference(plain, gradients) < 1e-4
@@ -284,3 +289,23 @@ def test_rows_of_the_table_alone_take_gradients(
     assert not large.sparse
     results[1][name] = found[: len(old.weight)]
     assert largest_difference(*results) < 1e-4
+
+
+def test_a_long_text_keeps_its_layers_inputs_only(model: M3Model) -> None:
+    """A text above `longest` saves less than a third for the backward pass; others as before."""
+    rows = model.tokenize(["a long text about the sea and the hills " * 40], is_query=False)
+    groups = [np.array([0])]
+
+    def bytes_kept(longest: int) -> int:
+        saved: list[int] = []
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            saved.append(tensor.numel() * tensor.element_size())
+            return tensor
+
+        passes = Passes(model.train(), rows, groups, ("dense",), "cache", "fp32", longest)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            passes.forward()
+        return sum(saved)
+
+    assert bytes_kept(len(rows[0]) - 1) < bytes_kept(len(rows[0])) / 3
