@@ -124,6 +124,17 @@ def read_links(config: RunConfig) -> Links:
     return links if len(links.documents) or len(links.left) else NO_LINKS
 
 
+def link_digests(config: RunConfig) -> list[dict[str, str]]:
+    """Return digests of the folders that `read_links` reads: what filters know decides the rows."""
+    wanted = {"documents": "same_title", "pairs": "translation"}
+    return [
+        {f"links of {name}": manifest.content_digest(manifest.read(folder, "make curate"))}
+        for name, filtered in wanted.items()
+        if filtered in config.mining.filters
+        and storage.exists(storage.join(folder := storage.join(config.out, name), "_SUCCESS"))
+    ]
+
+
 def _translations(config: RunConfig) -> Iterator[pa.Table]:
     for table in _folder(config, "pairs", ["query", "positive", "relation"]):
         yield table.filter(pc.equal(table["relation"], "parallel"))

@@ -80,10 +80,11 @@ def how_mined(config: RunConfig) -> str:
 def stage_for(config: RunConfig, sources: dict[str, dict[str, Any]]) -> Stage:
     """Return the stage with all that the result depends on."""
     from pipelines.encoders import describe_encoder, encoder_folder
-    from pipelines.mining_inputs import corpus_files
+    from pipelines.mining_inputs import corpus_files, link_digests
 
     inputs: list[Any] = [{name: manifest.content_digest(m)} for name, m in sources.items()]
     inputs += [storage.describe_file(path) for path in corpus_files(config)]
+    inputs += link_digests(config)
     inputs += describe_encoder(encoder_folder(config.model.encoder))  # new weights, same name
     if config.mining.rescore.cross_encoder:
         inputs += describe_encoder(config.mining.rescore.cross_encoder)

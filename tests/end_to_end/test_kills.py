@@ -15,6 +15,7 @@ from tests.end_to_end.conftest import Run
 from tests.llm_server import Reply
 
 CURATED = ("documents", "pairs", "rejects/curate")
+MINED_FROM = ("documents", "pairs", "questions")
 KILLS = [
     ("curate", (), "status/extract/", True, CURATED),
     ("curate", (), "documents/part-00000.parquet", False, CURATED),
@@ -23,14 +24,10 @@ KILLS = [
     ("synth", CURATED, "question-ranks/part-00001.parquet", True, ("questions", "question-ranks")),
     ("synth", CURATED, "/decided/part-00001.parquet", False, ("questions",)),
     ("synth", CURATED, "questions/length=0-500/part-00000.parquet", False, ("questions",)),
-    ("mine-negatives", ("pairs", "questions"), ".dense.npy", True, ("training", "pool")),
-    (
-        "mine-negatives",
-        ("pairs", "questions"),
-        "length=0-500/part-00000",
-        False,
-        ("training", "pool"),
-    ),
+    ("mine-negatives", MINED_FROM, ".dense.npy", True, ("training", "pool")),
+    ("mine-negatives", MINED_FROM, "mined-00000/ids", True, ("training", "pool")),
+    ("mine-negatives", MINED_FROM, "training/rows-", False, ("training", "pool")),
+    ("mine-negatives", MINED_FROM, "length=0-500/part-00000", False, ("training", "pool")),
     ("train", ("training",), "state/state-1-2", False, ("model",)),
     ("train", ("training",), "state/position.json", True, ("model",)),
     ("train", ("training",), "model/manifest.json", False, ("model",)),

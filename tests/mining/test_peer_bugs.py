@@ -27,6 +27,7 @@ from tests.mining.mined import (
     questions,
     try_to_mine,
     write_config,
+    write_documents,
     write_pairs,
 )
 from tests.tiny import reinitialise
@@ -56,6 +57,17 @@ def test_new_weights_under_an_old_name_are_encoded_anew(own_encoder: Path, tmp_p
     assert negatives_of(fresh) != negatives_of(before)
     assert mine(tmp_path / "c", str(own_encoder), pairs, encode=encode) == fresh
     assert mine(tmp_path / "a", str(own_encoder), pairs, encode=encode) == fresh
+
+
+def test_new_titles_are_noticed(tiny_encoder: str, tmp_path: Path) -> None:
+    """Filters read the run's documents, so rows of an earlier state of these are not up to date."""
+    pairs = questions(6)
+    write_documents(tmp_path, {"d000": "One", "d001": "Two"})
+    before = mine(tmp_path, tiny_encoder, pairs)
+    write_documents(tmp_path, {"d000": "One", "d001": "one"})
+    after = mine(tmp_path, tiny_encoder, pairs)
+    lengths = [[len(row["negatives"]) for row in rows] for rows in (before, after)]
+    assert [sum(found) for found in lengths] == [30, 28]
 
 
 @pytest.mark.parametrize(
