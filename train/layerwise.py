@@ -30,8 +30,13 @@ def layer_by_layer(encoder: Any, wanted: bool) -> Iterator[None]:
         return
     # called gradient_checkpointing_ by older releases of transformers
     name = "activation" if hasattr(encoder, "activation_checkpointing_enable") else "gradient"
+    cached = getattr(encoder.config, "use_cache", False)
+    if cached:  # an option for decoders that encoders have too; a warning would say it is ignored
+        encoder.config.use_cache = False
     getattr(encoder, f"{name}_checkpointing_enable")({"use_reentrant": False})
     try:
         yield
     finally:
         getattr(encoder, f"{name}_checkpointing_disable")()
+        if cached:
+            encoder.config.use_cache = True
