@@ -175,12 +175,12 @@ def test_a_manifest_tells_the_truth(finished: Run, folder: str) -> None:
 
 
 def test_nothing_is_left_over(finished: Run) -> None:
-    """No working folder and no temporary file outlives the run, but for the scored documents."""
+    """No working folder and no temporary file outlives the run, but for scores and vectors."""
     assert leftovers(finished.out) == []
     assert {path.name.partition("-")[0] for path in finished.out.iterdir()} == {
         "scores",
         *("documents", "pairs", "rejects", "question", "questions", "responses"),
-        *("training", "pool", "model", "metrics", "reports", "README.md"),
+        *("training", "pool", "vectors", "model", "metrics", "reports", "README.md"),
     }
 
 

@@ -51,7 +51,7 @@ def test_demo_runs_all_stages_in_order(finished: Run) -> None:
 
 def test_a_changed_check_reruns_synth_without_asking(finished: Run, out_with: OutWith) -> None:
     """Another bound on copies rejudges the kept answers; equal questions leave mining as it is."""
-    out = out_with(*CURATED, "questions", "responses", "training", "pool")
+    out = out_with(*CURATED, "questions", "responses", "training", "pool", "rejects/mine-negatives")
     asked = len(finished.server.requests)
     common = ("--config", finished.config, "--out", out, "--set", "synthesis.max_copied_share=0.61")
     results = {stage: run(stage, *common) for stage in ("curate", "synth", "mine-negatives")}
@@ -170,8 +170,13 @@ def test_a_deleted_output_is_made_again(finished: Run, out_with: OutWith, folder
             [
                 "would read 41 questions, 114 pairs of {out}",
                 (
-                    "would mine 3 negatives each for the relations question-document, "
+                    "would take 3 negatives each (mined) for the relations question-document, "
                     "title-body, parallel and write {out}/training"
+                ),
+                (
+                    "  30 candidates of dense, up to 3200 where too few survive; filters: "
+                    "near_duplicate, same_document, same_title, equals_query, translation; "
+                    "margins: max_positive_ratio 10; top of the survivors; starved: fewer"
                 ),
             ],
         ),
@@ -186,12 +191,7 @@ def test_a_deleted_output_is_made_again(finished: Run, out_with: OutWith, folder
         ),
         (
             "evaluate",
-            [
-                (
-                    "would evaluate {out}/model, before and after training, on questions "
-                    "and write {out}/metrics"
-                )
-            ],
+            ["would evaluate before, after on questions and write {out}/metrics"],
         ),
     ],
     ids=["synth", "mine-negatives", "train", "evaluate"],

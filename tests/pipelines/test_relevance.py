@@ -17,8 +17,8 @@ from curation.records import PAIR, Pair, to_table
 from curation.relevance import RelevanceConfig
 from mining.encode import encode_dense
 from pipelines import relevance
-from pipelines.commands.mine import input_manifests
 from pipelines.config import load as load_config
+from pipelines.mining_inputs import input_manifests
 from pipelines.work import Workspace
 from tests.builders import PARAGRAPH, TOPICS
 from tests.command_line import Result, digests, leftovers, run, run_until
