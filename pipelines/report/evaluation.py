@@ -24,8 +24,8 @@ from pipelines.report.markup import axis, document, escape, grid, head, number, 
 Row = Mapping[str, Any]
 
 _STYLE = lines.STYLE + (
-    "td.best{font-weight:650}td .ci{display:block;color:var(--soft);font-size:11px;"
-    "font-weight:400}.bars{margin:8px 0 0;display:grid;grid-template-columns:minmax(0,1fr) 46% "
+    "td.best{font-weight:650}td:first-child{min-width:150px}td .ci{display:block;"
+    "color:var(--soft);font-size:11px;font-weight:400}.bars{margin:8px 0 0;display:grid;grid-template-columns:minmax(0,1fr) 46% "
     "auto;gap:3px 8px;align-items:center;font-size:12px}.bars span:first-child,.bars .n{color:"
     "var(--soft);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}"
     ".bars .v{font-variant-numeric:tabular-nums}.found{margin:6px 0 0;padding:0 0 0 18px;"
@@ -36,6 +36,7 @@ _FOOTER = (
     "<footer>The same facts for programs: metrics/metrics.json; rankings and judgements in TREC's "
     "format: metrics/runs, metrics/qrels.</footer>"
 )
+_FEW = 6  # columns that have room for four digits
 _DEEPEST = facts.DEPTHS[-1]
 
 
@@ -114,10 +115,11 @@ def _table(columns: Sequence[tuple[str, Row, str]], rows: Sequence[Row]) -> str:
     """Return a row per model and mode; the best of each column stands out."""
     heads = "".join(f'<th class="n">{escape(name)}</th>' for name, _, _ in columns)
     best = [max((_mean(r, m) for r in column["scores"]), default=0.0) for _, column, m in columns]
+    digits = 4 if len(columns) <= _FEW else 3
     body = ""
     for i, row in enumerate(rows):
         cells = "".join(
-            _cell(column["scores"][i]["measures"].get(measure), top)
+            _cell(column["scores"][i]["measures"].get(measure), top, digits)
             for (_, column, measure), top in zip(columns, best, strict=True)
         )
         body += f'<tr><td dir="auto">{escape(label_of(row))}</td>{cells}</tr>'
@@ -131,7 +133,7 @@ def _mean(row: Row, measure: str) -> float:
     return float(row["measures"].get(measure, {"mean": 0.0})["mean"])
 
 
-def _cell(value: Row | None, best: float) -> str:
+def _cell(value: Row | None, best: float, digits: int) -> str:
     if value is None:
         return '<td class="n">–</td>'
     kind = "n best" if value["mean"] >= best else "n"
@@ -140,7 +142,7 @@ def _cell(value: Row | None, best: float) -> str:
         if value["high"] > value["low"]
         else ""
     )
-    return f'<td class="{kind}">{value["mean"]:.4f}{between}</td>'
+    return f'<td class="{kind}">{value["mean"]:.{digits}f}{between}</td>'
 
 
 def _bars(one: Row, measure: str) -> str:
