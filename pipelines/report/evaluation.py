@@ -25,7 +25,8 @@ Row = Mapping[str, Any]
 
 _STYLE = lines.STYLE + (
     "td.best{font-weight:650}td:first-child{min-width:150px}td .ci{display:block;"
-    "color:var(--soft);font-size:11px;font-weight:400}.bars{margin:8px 0 0;display:grid;grid-template-columns:minmax(0,1fr) 46% "
+    "color:var(--soft);font-size:11px;font-weight:400}"
+    ".bars{margin:8px 0 0;display:grid;grid-template-columns:minmax(0,1fr) 46% "
     "auto;gap:3px 8px;align-items:center;font-size:12px}.bars span:first-child,.bars .n{color:"
     "var(--soft);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}"
     ".bars .v{font-variant-numeric:tabular-nums}.found{margin:6px 0 0;padding:0 0 0 18px;"
