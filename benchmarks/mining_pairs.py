@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.real_texts import articles
+from benchmarks.real_texts import articles, json_lines
 from curation import manifest, storage
 from curation.records import PAIR, Pair, to_table
 
@@ -42,21 +42,16 @@ def folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _lines(path: Path) -> Iterator[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8") as handle:
-        yield from map(json.loads, handle)
-
-
 def passages_of(folder: Path) -> Iterator[Passage]:
     """Return the passages of a set in BEIR's layout."""
-    text_of = {row["_id"]: row["text"] for row in _lines(folder / "queries.jsonl.gz")}
+    text_of = {row["_id"]: row["text"] for row in json_lines(folder / "queries.jsonl.gz")}
     questions: dict[str, list[str]] = {}
     for line in (folder / "qrels.tsv").read_text().splitlines()[1:]:
         query, passage, _ = line.split("\t")
         questions.setdefault(passage, []).append(text_of[query])
     if not (folder / "corpus.jsonl.gz").exists():
         return  # it shares the corpus of another set
-    for row in _lines(folder / "corpus.jsonl.gz"):
+    for row in json_lines(folder / "corpus.jsonl.gz"):
         found = tuple(questions.get(row["_id"], ()))
         yield Passage(row["_id"], row.get("title", ""), row["text"], found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -25,12 +26,17 @@ DUMPS = {
 PASSAGES = {"ar": "arcd-train-ar", "th": "iapp-train-th", "zh": "drcd-dev-zh_Hant"}
 
 
+def json_lines(path: Path) -> Iterator[dict[str, str]]:
+    """Read the rows of a gzip file of JSON lines."""
+    with gzip.open(path, "rt", encoding="utf-8") as handle:
+        yield from map(json.loads, handle)
+
+
 def articles(data: Path, name: str, count: int, least: int = 600) -> list[str]:
     """Return the first `count` texts of a language with at least `least` characters."""
     if name in PASSAGES:
         path = data / "retrieval" / "train" / PASSAGES[name] / "corpus.jsonl.gz"
-        with gzip.open(path) as handle:
-            texts = [json.loads(line)["text"] for line in handle]
+        texts = [row["text"] for row in json_lines(path)]
         return [text for text in texts if len(text) >= least // 3][:count]
     path = next((data / "wikipedia").glob(DUMPS[name]))
     source = SourceConfig(kind="wikipedia", path=str(path))

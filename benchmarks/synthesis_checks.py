@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gzip
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.real_texts import json_lines
 from curation.language import LanguageDetector
 from curation.records import Sample
 from curation.synthesis.answers import Answer
@@ -66,7 +65,7 @@ def sets(data: Path, limit: int) -> Iterator[tuple[str, list[Sample]]]:
         if folder.exists():
             yield name, list(samples(folder, limit))
     if (data / XOR).exists():
-        rows = list(_rows(data / XOR))
+        rows = list(json_lines(data / XOR))
         for language in XOR_LANGUAGES:
             asked = [row["question"] for row in rows if row["lang"] == language]
             yield f"xor-tydi-{language}", [_sample(q, "", language) for q in asked[:limit]]
@@ -87,8 +86,8 @@ def report(name: str, results: list[Checked], seconds: float) -> None:
 
 def samples(folder: Path, limit: int) -> Iterator[Sample]:
     """Yield questions spread over a set, in `prompt`, with their passages."""
-    passages = {row["_id"]: row["text"] for row in _rows(folder / "corpus.jsonl.gz")}
-    queries = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl.gz")}
+    passages = {row["_id"]: row["text"] for row in json_lines(folder / "corpus.jsonl.gz")}
+    queries = {row["_id"]: row["text"] for row in json_lines(folder / "queries.jsonl.gz")}
     with (folder / "qrels.tsv").open(encoding="utf-8") as handle:
         pairs = list(csv.DictReader(handle, delimiter="\t"))
     language = folder.name.rsplit("-", 1)[-1].replace("_", "-")
@@ -103,11 +102,6 @@ def _sample(question: str, passage: str, language: str) -> Sample:
         paragraph_start=0, paragraph_position=0.0, prompt=question, opener="",
         question_mark="", stop=[], prompt_version="",
     )  # fmt: skip
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8") as handle:
-        yield from map(json.loads, handle)
 
 
 if __name__ == "__main__":

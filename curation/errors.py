@@ -60,3 +60,8 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise `ConfigError` unless `low <= value <= high`; `name` is the option to change."""
     if not low <= value <= high:
         raise ConfigError(f"{name} = {value!r} is outside {low:g} .. {high:g}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message: some libraries add advice not to follow."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from curation.errors import ConfigError, InputError, OutputError
+from curation.errors import ConfigError, InputError, OutputError, first_line
 from train import folders, layout, mcls, positions
 from train.config import ModelConfig
 from train.layout import SPARSE_FILE, VECTOR_FILE
@@ -114,11 +114,6 @@ def config_of(folder: str) -> ModelConfig:
     return ModelConfig(
         encoder=folder, max_query_tokens=min(512, longest), max_passage_tokens=longest, **own
     )
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message: some libraries add advice not to follow."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _read_config(folder: str) -> Any:

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from curation.errors import ConfigError, InputError
+from curation.errors import ConfigError, InputError, first_line
 from train import folders, positions
-from train.checkpoint import first_line, write_encoder, write_tokenizer
+from train.checkpoint import write_encoder, write_tokenizer
 from train.model import M3Model
 
 ONNX_FILE = "model.onnx"

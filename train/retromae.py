@@ -35,7 +35,7 @@ from train.masks import hidden_counts, hidden_tokens, visible_tokens
 from train.model import M3Model
 from train.plan import Phase
 from train.precision import autocast, resolve_precision
-from train.work import Work, random_tokens, tokenized
+from train.work import Work, lower_limit, random_tokens, tokenized
 
 # Elements of a chunk's (texts, positions, tokens) mask: 1 Mi random numbers take 30 MB.
 _MAX_ELEMENTS = 1 << 20
@@ -116,8 +116,8 @@ class AutoEncoding:
     @property
     def longest(self) -> int:
         """The limit of a text in tokens."""
-        own, stage = self.model.config.max_passage_tokens, self.phase.stage.max_passage_tokens
-        return min(own, stage or own)
+        stage = self.phase.stage
+        return lower_limit(self.model.config.max_passage_tokens, stage.max_passage_tokens)
 
     def sample(self, rows: int, length: int) -> Work:
         """Return random texts of a length, to measure with."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from curation.errors import InputError, OutputError
+from curation.errors import InputError, OutputError, first_line
 from train.folders import flush_folder
 
 POSITION, MODEL, OPTIMIZER = "position.json", "model.pt", "optimizer.pt"
@@ -115,7 +115,7 @@ class StateFolder:
             reason = "a pickle that is cut short or holds more than tensors could run code"
             raise self._damaged(path, f"{reason} and is not read") from error
         except Exception as error:  # unreadable in any way
-            raise self._damaged(path, _first_line(error)) from error
+            raise self._damaged(path, first_line(error)) from error
 
     def _point(self, position: Position) -> None:
         values = {name: getattr(position, name) for name in position.__slots__}
@@ -145,10 +145,6 @@ def _write(path: Path, value: Any) -> None:
         os.fsync(handle.fileno())
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _reason(error: BaseException) -> str:
     """Return what the operating system said, which torch hides behind its own message."""
     cause: BaseException | None = error
@@ -156,4 +152,4 @@ def _reason(error: BaseException) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
-    return _first_line(error)
+    return first_line(error)

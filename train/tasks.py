@@ -19,7 +19,7 @@ from train.plan import Phase
 from train.precision import resolve_precision
 from train.retromae import AutoEncoding
 from train.step import Execution, backward
-from train.work import Work, random_tokens, tokenized
+from train.work import Work, lower_limit, random_tokens, tokenized
 
 
 class Task(Protocol):
@@ -87,14 +87,14 @@ class Retrieval:
     @property
     def longest(self) -> int:
         """The limit of a passage in tokens."""
-        own, stage = self.model.config.max_passage_tokens, self.phase.stage.max_passage_tokens
-        return min(own, stage or own)
+        stage = self.phase.stage
+        return lower_limit(self.model.config.max_passage_tokens, stage.max_passage_tokens)
 
     def sample(self, rows: int, length: int) -> Work:
         """Return random queries, each with a positive and as many negatives as the stage takes."""
         group = 1 + self.phase.config.negatives
-        limit = self.model.config.max_query_tokens
-        shortened = min(length, self.phase.stage.max_query_tokens or limit, limit)
+        limit = lower_limit(self.model.config.max_query_tokens, self.phase.stage.max_query_tokens)
+        shortened = min(length, limit)
         passages = random_tokens(self.model, rows * group, length)
         targets = list(range(0, rows * group, group))
         batch = TextBatch(

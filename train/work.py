@@ -45,13 +45,18 @@ def random_tokens(model: M3Model, texts: int, length: int) -> list[list[int]]:
     return found
 
 
+def lower_limit(limit: int, own_limit: int) -> int:
+    """Return the lower of the model's limit and a stage's own (0: it has none), in tokens."""
+    return min(limit, own_limit or limit)
+
+
 def tokenized(
     model: M3Model, texts: Sequence[str], prompt: str, limit: int, own_limit: int
 ) -> tuple[list[list[int]], int]:
     """Return token ids cut to the lower limit (0: none of the stage's own), and how many were."""
     if not texts:
         return [], 0
-    length = min(limit, own_limit or limit)
+    length = lower_limit(limit, own_limit)
     encoded = model.tokenizer([prompt + text for text in texts], truncation=True, max_length=length)
     ids: list[list[int]] = encoded["input_ids"]
     return ids, sum(bool(encoding.overflowing) for encoding in encoded.encodings)

@@ -50,11 +50,6 @@ class Plan:
     runs: dict[tuple[str, int], Job]
     """By arm and seed."""
 
-    @property
-    def waves(self) -> tuple[tuple[Job, ...], ...]:
-        """The jobs in the order in which they can run."""
-        return self.data, self.mined, tuple(self.runs.values())
-
 
 def plan_of(base: Mapping[str, Any], config: AblateConfig, out: str) -> Plan:
     """Return the jobs of every arm and seed; raise `ConfigError` naming the arm that is wrong.

@@ -100,6 +100,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str | int]], measured: 
     )
 
 
+def plain_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table: the first column text, the others numbers."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        first, *rest = (escape(cell) for cell in cells)
+        numbers = "".join(f'<{tag} class="n">{cell}</{tag}>' for cell in rest)
+        return f'<tr><{tag} dir="auto">{first}</{tag}>{numbers}</tr>'
+
+    body = "".join(line(row, "td") for row in rows)
+    return (
+        f'<div class="scroll"><table><thead>{line(header, "th")}</thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
 def document(title: str, body: str, style: str = "") -> str:
     """Return a whole page: no script, no request to anywhere; `style` adds to the reports' own."""
     return (

@@ -14,6 +14,7 @@ from pipelines.report.markup import (
     grid,
     head,
     number,
+    plain_table,
     section,
     share,
     table,
@@ -21,7 +22,6 @@ from pipelines.report.markup import (
     totals,
     words,
 )
-from pipelines.report.training import plain_table
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]

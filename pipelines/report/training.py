@@ -10,10 +10,10 @@ from pipelines.report.curves import curve
 from pipelines.report.markup import (
     axis,
     document,
-    escape,
     grid,
     head,
     number,
+    plain_table,
     section,
     totals,
     words,
@@ -166,18 +166,3 @@ def _table(by_phase: Mapping[str, Sequence[Line]]) -> str:
 
 def _sum(steps: Iterable[Line], name: str) -> int:
     return int(sum(step[name] for step in steps))
-
-
-def plain_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table: the first column text, the others numbers."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        first, *rest = (escape(cell) for cell in cells)
-        numbers = "".join(f'<{tag} class="n">{cell}</{tag}>' for cell in rest)
-        return f'<tr><{tag} dir="auto">{first}</{tag}>{numbers}</tr>'
-
-    body = "".join(line(row, "td") for row in rows)
-    return (
-        f'<div class="scroll"><table><thead>{line(header, "th")}</thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )

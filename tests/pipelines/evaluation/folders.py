@@ -1,4 +1,4 @@
-"""Writers of evaluation sets in the formats they are published in."""
+"""Evaluation sets, and writers of them in the formats they are published in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from pipelines.evaluation.sets import RetrievalSet
 from tests.builders import articles
 
 JUDGED = (("q0", "d1", 1), ("q2", "d2", 2), ("q2", "d3", 0))
+
+
+def set_of(queries: list[str], documents: list[str], language: str = "") -> RetrievalSet:
+    """Return a set whose query number i is answered by document number i alone."""
+    return RetrievalSet(
+        name="set",
+        query_ids=[f"q{i}" for i in range(len(queries))],
+        queries=queries,
+        document_ids=[f"d{i}" for i in range(len(documents))],
+        documents=documents,
+        judgements={f"q{i}": {f"d{i}": 1} for i in range(len(queries))},
+        document_language=language,
+    )
 
 
 def write_beir(

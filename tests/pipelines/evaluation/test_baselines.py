@@ -16,23 +16,11 @@ from pipelines.evaluation.baselines import Bm25Retriever, DenseRetriever, senten
 from pipelines.evaluation.config import EvaluationConfig, EvaluationModel
 from pipelines.evaluation.endpoint import endpoint
 from pipelines.evaluation.models import Loader, config_of
-from pipelines.evaluation.sets import RetrievalSet
+from tests.pipelines.evaluation.folders import set_of
 from train.checkpoint import load, save
 from train.config import ModelConfig
 
 WIDTH = 16
-
-
-def set_of(queries: list[str], documents: list[str], language: str) -> RetrievalSet:
-    return RetrievalSet(
-        name="set",
-        query_ids=[f"q{i}" for i in range(len(queries))],
-        queries=queries,
-        document_ids=[f"d{i}" for i in range(len(documents))],
-        documents=documents,
-        judgements={f"q{i}": {f"d{i}": 1} for i in range(len(queries))},
-        document_language=language,
-    )
 
 
 def vector_of(text: str) -> list[float]:

@@ -18,7 +18,7 @@ from pipelines.evaluation.models import of_model
 from pipelines.evaluation.retrieval import Found, M3Retriever
 from pipelines.evaluation.sets import RetrievalSet, load_set
 from tests.builders import articles
-from tests.pipelines.evaluation.folders import write_beir
+from tests.pipelines.evaluation.folders import set_of, write_beir
 from train import scoring
 from train.checkpoint import load
 from train.config import ModelConfig
@@ -32,17 +32,6 @@ PAPER = Weights((1.0, 0.3), (1.0, 0.3, 1.0))
 def model(tiny_encoder: str) -> M3Model:
     config = ModelConfig(encoder=tiny_encoder, max_query_tokens=32, max_passage_tokens=64)
     return load(tiny_encoder, config, 0)
-
-
-def set_of(queries: list[str], documents: list[str]) -> RetrievalSet:
-    return RetrievalSet(
-        name="set",
-        query_ids=[f"q{i}" for i in range(len(queries))],
-        queries=queries,
-        document_ids=[f"d{i}" for i in range(len(documents))],
-        documents=documents,
-        judgements={f"q{i}": {f"d{i}": 1} for i in range(len(queries))},
-    )
 
 
 def found_by(model: M3Model, data: RetrievalSet, config: EvaluationConfig) -> Found:
