@@ -62,7 +62,8 @@ class EvaluationSet:
     """Weights of the sums as in the paper: miracl, mkqa, mldr, narrativeqa; default: those of
     [evaluation]."""
     max_documents: int = 0
-    """kind questions only: fill the corpus with other documents up to this size; 0: all."""
+    """Search so many documents only: those judged for the queries, however many, and others (by
+    hash of their id); 0: all. Figures are higher than over the whole corpus."""
     max_queries: int = 0
     """Evaluate the first so many queries only (by hash of their id); 0: all."""
 
@@ -77,9 +78,10 @@ class EvaluationSet:
             )
         if self.kind != "questions" and not self.path:
             raise ConfigError(f"evaluation.sets: kind = {self.kind!r} needs `path`: folder or glob")
-        if self.kind != "questions" and self.max_documents:
+        if self.kind == "mkqa" and self.max_documents:
             raise ConfigError(
-                f"evaluation.sets: a {self.kind} corpus is searched whole; drop max_documents"
+                "evaluation.sets: kind = 'mkqa' judges by answers, so its corpus is searched "
+                "whole; drop max_documents"
             )
         if self.pair_by and not self.corpus:
             raise ConfigError("evaluation.sets.pair_by needs `corpus`: another folder's documents")

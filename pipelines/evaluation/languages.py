@@ -55,6 +55,12 @@ def languages_of(name: str) -> Ends | None:
     return None
 
 
+def benchmark_of(name: str) -> str:
+    """Return what sets of several languages have in common: the name without the languages."""
+    ends = languages_of(name)
+    return name[: -1 - len(ends.text)] if ends else name
+
+
 def _code(text: str) -> str:
     return _NAMES.get(text.lower()) or canonical_code(text)
 

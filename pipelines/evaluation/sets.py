@@ -16,7 +16,7 @@ from pipelines.evaluation import questions
 from pipelines.evaluation.config import EvaluationSet
 from pipelines.evaluation.formats import answers, beir, multilingual
 from pipelines.evaluation.formats.files import Content, Judgements
-from pipelines.evaluation.languages import languages_of
+from pipelines.evaluation.languages import benchmark_of, languages_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,8 @@ class RetrievalSet:
 
     @property
     def benchmark(self) -> str:
-        """What sets of several languages have in common: the name without the languages."""
-        ends = languages_of(self.name)
-        return self.name[: -1 - len(ends.text)] if ends else self.name
+        """What sets of several languages have in common."""
+        return benchmark_of(self.name)
 
     def with_queries(self, kept: list[str]) -> RetrievalSet:
         """Return the set of some of the queries."""
@@ -129,7 +128,7 @@ def load_set(wanted: EvaluationSet, out: str, splits: SplitConfig) -> RetrievalS
     if not kept:
         raise InputError(f"the evaluation set {wanted.label!r} has no judged query")
     wanted_ids = set(kept)
-    return RetrievalSet(
+    found = RetrievalSet(
         name=wanted.label,
         query_ids=kept,
         queries=[content.queries[query] for query in kept],
@@ -142,6 +141,7 @@ def load_set(wanted: EvaluationSet, out: str, splits: SplitConfig) -> RetrievalS
         corpus=digest(content.corpus),
         preset=wanted.preset,
     )
+    return capped(found, len(kept), wanted.max_documents) if wanted.max_documents else found
 
 
 def digest(corpus: dict[str, str]) -> str:
@@ -202,6 +202,8 @@ def _paired(content: Content, wanted: EvaluationSet) -> Judgements:
 def capped(data: RetrievalSet, queries: int, passages: int) -> RetrievalSet:
     """Return the first queries, their judged documents and, by smallest hash, others."""
     few = data.with_queries(data.query_ids[:queries])
+    if len(data.documents) <= passages:
+        return few
     needed = {document for judged in few.judgements.values() for document in judged}
     ranked = sorted(
         (name for name in data.document_ids if name not in needed),
@@ -209,9 +211,10 @@ def capped(data: RetrievalSet, queries: int, passages: int) -> RetrievalSet:
     )
     wanted = needed.union(ranked[: max(0, passages - len(needed))])
     chosen = [i for i, name in enumerate(data.document_ids) if name in wanted]
+    corpus = {data.document_ids[i]: data.documents[i] for i in chosen}
     return replace(
         few,
-        document_ids=[data.document_ids[i] for i in chosen],
-        documents=[data.documents[i] for i in chosen],
-        corpus=f"{data.corpus} {queries} {passages}",
+        document_ids=list(corpus),
+        documents=list(corpus.values()),
+        corpus=digest(corpus),
     )

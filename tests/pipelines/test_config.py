@@ -102,8 +102,8 @@ def test_an_index_addresses_a_table_of_a_list(tmp_path: Path) -> None:
         ("evaluation.sets=[{kind = 'beir'}]", "evaluation.sets: kind = 'beir' needs `path`"),
         ("evaluation.sets=[{kind = 'bier'}]", "unknown evaluation.sets.kind 'bier': did you mean"),
         (
-            "evaluation.sets=[{kind = 'beir', path = 'x', max_documents = 3}]",
-            "evaluation.sets: a beir corpus is searched whole; drop max_documents",
+            "evaluation.sets=[{kind = 'mkqa', path = 'x', max_documents = 3}]",
+            "evaluation.sets: kind = 'mkqa' judges by answers, so its corpus is searched whole",
         ),
         (
             "curation.sources=[{path = 'x'}]",

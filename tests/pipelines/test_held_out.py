@@ -37,6 +37,7 @@ def test_a_cap_keeps_what_answers_and_fills_up(queries: int, passages: int) -> N
     assert found.document_ids == [n for n in data.document_ids if n in set(found.document_ids)]
     larger = capped(data, queries, passages + 1)
     assert set(found.document_ids) <= set(larger.document_ids)
+    assert (found.corpus == larger.corpus) == (found.document_ids == larger.document_ids)
 
 
 def test_without_a_set_there_is_nothing_to_evaluate_on() -> None:

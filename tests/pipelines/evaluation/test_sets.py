@@ -52,6 +52,19 @@ def test_the_first_queries_are_the_same_ones_each_time(tmp_path: Path) -> None:
     assert list(first.judgements) == first.query_ids
 
 
+def test_a_cut_corpus_keeps_the_judged_documents(tmp_path: Path) -> None:
+    """Sets of one corpus that keep other documents of it do not share their vectors."""
+    write_beir(tmp_path)
+    whole, cut = load(beir(tmp_path)), load(beir(tmp_path, max_documents=4))
+    assert {"d1", "d2", "d3"} < set(cut.document_ids)
+    assert len(cut.documents) == 4
+    assert cut.judgements == whole.judgements
+    assert cut.corpus != whole.corpus
+    assert load(beir(tmp_path, max_documents=5)).corpus == whole.corpus
+    few = [load(beir(tmp_path, max_documents=1)).document_ids]
+    assert few == [["d1", "d2", "d3"]]
+
+
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
