@@ -12,8 +12,9 @@ from pipelines.report.markup import document, escape, section, totals
 Found = Mapping[str, Any]
 
 _NOTE = (
-    "In brackets the 95 % interval: bootstrap over seeds and over each set's queries. Every set "
-    "counts the same in a mean. A star marks a difference whose interval does not hold 0."
+    "In brackets the 95 % interval: bootstrap over seeds and over each set's queries. In a mean "
+    "every benchmark counts the same, and in a benchmark every language. A star marks a difference "
+    "whose interval does not hold 0."
 )
 _STYLE = "td:first-child{white-space:nowrap}h3{margin:28px 0 8px}pre{overflow-x:auto}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipelines.ablation.config import AblateConfig, StudyConfig
 from pipelines.ablation.paper import PAPER
 from pipelines.ablation.statistics import Estimate, Values, difference, estimate
 from pipelines.evaluation.formats.files import qrels
+from pipelines.evaluation.languages import benchmark_of
 from pipelines.evaluation.runs import read_run
 from train import metrics
 from train.watch import MODES
@@ -96,8 +97,8 @@ def _study(study: StudyConfig, cubes: Mapping[str, Cube], draws: int) -> dict[st
 
 
 def _row(name: str, cube: Cube, base: Cube, compared: bool, draws: int) -> dict[str, Any]:
-    """Return an arm's values: over all sets and for each, with differences to the base arm."""
-    groups = {"": list(cube), **{one: [one] for one in cube}}
+    """Return an arm's values: over all benchmarks and for each, with differences to the base."""
+    groups = {"": list(cube), **benchmarks(cube)}
     return {
         "name": name,
         "values": {label: _by_mode(cube, None, sets, draws) for label, sets in groups.items()},
@@ -107,13 +108,30 @@ def _row(name: str, cube: Cube, base: Cube, compared: bool, draws: int) -> dict[
     }
 
 
+def benchmarks(sets: Iterable[str]) -> dict[str, list[str]]:
+    """Return the sets of each benchmark: one for each of its languages, or one alone."""
+    found: dict[str, list[str]] = {}
+    for name in sets:
+        found.setdefault(benchmark_of(name), []).append(name)
+    return {group[0] if len(group) == 1 else name: group for name, group in found.items()}
+
+
+def _weights(sets: Sequence[str]) -> list[float]:
+    """Return what each set counts, so that every benchmark counts the same."""
+    sizes = {name: len(group) for group in benchmarks(sets).values() for name in group}
+    return [1 / sizes[name] for name in sets]
+
+
 def _by_mode(
     cube: Cube, base: Cube | None, sets: Sequence[str], draws: int
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
+    weights = _weights(sets)
     for mode in MODES:
         ours = [cube[name][mode] for name in sets]
         theirs = [base[name][mode] for name in sets] if base else None
-        one: Estimate = difference(ours, theirs, draws) if theirs else estimate(ours, draws)
+        one: Estimate = (
+            difference(ours, theirs, draws, weights) if theirs else estimate(ours, draws, weights)
+        )
         found[mode] = asdict(one)
     return found

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.ablation.results import benchmarks
 from train.watch import MODES
 
 Table = tuple[str, list[str], list[list[str]]]
 """Heading, columns and rows."""
 AVERAGE = ""
-"""What the mean over all sets is called in ablation.json."""
+"""What the mean over all benchmarks is called in ablation.json."""
 
 
 def tables_of(study: Mapping[str, Any], sets: Mapping[str, int]) -> Iterator[Table]:
-    """Yield a study's tables: over all sets, the differences, the paper's, then each set's."""
-    yield f"Mean of {len(sets)} sets", ["arm", *MODES], _values(study, AVERAGE)
+    """Yield a study's tables: all benchmarks, differences, the paper's, each benchmark."""
+    groups = benchmarks(sets)
+    yield f"Mean of {len(groups)} benchmarks", ["arm", *MODES], _values(study, AVERAGE)
     yield f"Difference to {study['base']}", ["arm", *MODES], _differences(study, AVERAGE)
     if paper := study["paper"]:
         yield f"The paper's: {paper['title']}", ["arm", *paper["modes"]], _paper(paper)
-    for name, queries in sets.items():
-        if len(sets) > 1:
-            yield f"{name} ({queries} queries)", ["arm", *MODES], _values(study, name)
+    if len(groups) > 1:
+        for name, group in groups.items():
+            yield _heading(name, group, sets), ["arm", *MODES], _values(study, name)
+
+
+def _heading(name: str, group: list[str], sets: Mapping[str, int]) -> str:
+    queries = sum(sets[one] for one in group)
+    sizes = f"{queries} queries" if len(group) == 1 else f"{len(group)} sets, {queries} queries"
+    return f"{name} ({sizes})"
 
 
 def _values(study: Mapping[str, Any], label: str) -> list[list[str]]:
@@ -54,13 +62,13 @@ def _paper(paper: Mapping[str, Any]) -> list[list[str]]:
 
 
 def seeds_table(study: Mapping[str, Any], seeds: list[int]) -> Table:
-    """Return the mean over all sets of every seed."""
+    """Return the mean over all benchmarks of every seed."""
     rows = [
         [f"{row['name']}, seed {seed}", *(f"{_of(row, mode, place):.4f}" for mode in MODES)]
         for row in study["rows"]
         for place, seed in enumerate(seeds)
     ]
-    return "Each seed, mean of the sets", ["arm", *MODES], rows
+    return "Each seed, mean of the benchmarks", ["arm", *MODES], rows
 
 
 def _of(row: Mapping[str, Any], mode: str, place: int) -> float:

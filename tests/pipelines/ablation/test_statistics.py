@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipelines.ablation.results import _by_mode, benchmarks
 from pipelines.ablation.statistics import difference, estimate
+from train.watch import MODES
 
 
 def test_every_set_counts_the_same() -> None:
@@ -14,6 +16,21 @@ def test_every_set_counts_the_same() -> None:
     assert found.mean == pytest.approx(0.5)
     assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(0.5))
     assert found.seeds == (pytest.approx(0.5), pytest.approx(0.5))
+
+
+def test_every_benchmark_counts_the_same_however_many_languages_it_has() -> None:
+    names = ["xquad-cross-de", "scifact", "xquad-cross-fr", "xquad-cross-th", "news-de"]
+    assert benchmarks(names) == {
+        "xquad-cross": ["xquad-cross-de", "xquad-cross-fr", "xquad-cross-th"],
+        "scifact": ["scifact"],
+        "news-de": ["news-de"],
+    }
+    cube = {name: {mode: np.full((2, 9), i / 10) for mode in MODES} for i, name in enumerate(names)}
+
+    found = _by_mode(cube, None, names, 100)
+
+    assert found["all"]["mean"] == pytest.approx(((0.0 + 0.2 + 0.3) / 3 + 0.1 + 0.4) / 3)
+    assert found["all"]["low"] == pytest.approx(found["all"]["mean"])
 
 
 def test_the_interval_over_queries_is_that_of_the_central_limit_theorem() -> None:
