@@ -165,6 +165,23 @@ def _check_together(config: MiningConfig) -> None:
             f"mining.fusion_weights takes one weight for each of the {len(config.sources)} "
             f"mining.sources, got {list(config.fusion_weights)!r}"
         )
+    _check_idle(config)
+
+
+def _check_idle(config: MiningConfig) -> None:
+    """Raise `ConfigError` for an option that was set and does nothing beside the others."""
+    plain = type(config).__dataclass_fields__
+    several = len(config.sources) > 1
+    ranks = "mining.fusion = 'rrf' and two or more mining.sources"
+    for option, acts, needs in (
+        ("simans_a", config.sampling == "simans", "mining.sampling = 'simans'"),
+        ("simans_b", config.sampling == "simans", "mining.sampling = 'simans'"),
+        ("fusion", several, "two or more mining.sources"),
+        ("fusion_constant", several and config.fusion == "rrf", ranks),
+    ):
+        value = getattr(config, option)
+        if value != plain[option].default and not acts:
+            raise ConfigError(f"mining.{option} = {value!r} goes with {needs} only")
     if config.negatives_from != "mined" and config.rescore.by != "none":
         raise ConfigError(
             f"mining.rescore.by = {config.rescore.by!r} does nothing with "

@@ -47,6 +47,18 @@ def test_defaults() -> None:
         ("sources", (), "mining.sources = [] must name one or more of dense, sparse, bm25"),
         ("sources", ("dense",) * 2, "mining.sources = ['dense', 'dense'] must name"),
         ("fusion_weights", (1.0,), "mining.fusion_weights goes with mining.fusion = 'weighted'"),
+        (
+            "fusion",
+            "weighted",
+            "mining.fusion = 'weighted' goes with two or more mining.sources only",
+        ),
+        (
+            "fusion_constant",
+            9.0,
+            "mining.fusion_constant = 9.0 goes with mining.fusion = 'rrf' and",
+        ),
+        ("simans_a", 2.0, "mining.simans_a = 2.0 goes with mining.sampling = 'simans' only"),
+        ("simans_b", -0.1, "mining.simans_b = -0.1 goes with mining.sampling = 'simans' only"),
         ("last_rank", 3, "mining.last_rank = 3 leaves 3 candidates after first_rank = 0"),
         ("absolute_margin", NAN, "mining.absolute_margin = nan"),
         ("near_duplicate_threshold", 0.0, "mining.near_duplicate_threshold = 0.0"),
