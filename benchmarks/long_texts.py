@@ -29,7 +29,7 @@ STEPS = ("encode", "finetune", "retromae")
 TOKENS = 8192
 LIMIT_MB = 8000
 BUDGET = 2048  # tokens of a sub-batch; a longer text is encoded alone, layer by layer
-POINTS = {512: ((2, 6), (4, 16)), 2048: ((1, 2), (2, 5)), 8192: ((0, 1), (1, 2))}
+POINTS = {512: ((2, 6), (8, 32)), 2048: ((1, 2), (4, 10)), 8192: ((0, 1), (2, 6))}
 """Of each length the texts measured without sub-batches and with; 0: the model alone."""
 
 
@@ -43,6 +43,8 @@ def model_of() -> Any:
     for module in model.modules():
         if hasattr(module, "p"):
             module.p = 0.0
+    for parameter in model.parameters():  # else each text pages in its tokens' rows of the file
+        parameter.data = parameter.data.clone()
     return model
 
 

@@ -78,8 +78,9 @@ def backward(
     with world.summed_gradients(model.parameters()), sparse_gradients(model.encoder, used):
         texts = _in_order(passes.forward(), groups, model)
         loss, gradients = batch_losses(world, texts, plan, batch, config, execution.max_pairs)
-        scale = world.size if sharded else 1  # its reduction is a mean
-        passes.backward(_of_groups(texts, [g * scale for g in gradients], groups))
+        if sharded:  # its reduction is a mean
+            gradients = [g * world.size for g in gradients]
+        passes.backward(_of_groups(texts, gradients, groups))
     return loss
 
 
