@@ -56,7 +56,7 @@ class PartEncoder:
     model: M3Model
     config: EncodeConfig
     dtype: str
-    """bf16 or fp32."""
+    """bf16 or fp32; of passages, and of queries as `mining.encode.query_dtype` says."""
     folder: str
     """Where vectors are kept."""
     say: Say
@@ -76,8 +76,13 @@ class PartEncoder:
             found = _probed(model, folder, facts["weights"]) if launch.rank() == 0 else None
             dtype, why = launch.first_says(found)
         if launch.rank() == 0:
-            say(f"encoding in {dtype} on {device} ({why})")
+            queries = ", queries in fp32" if (dtype, config.query_dtype) == ("bf16", "fp32") else ""
+            say(f"encoding in {dtype}{queries} on {device} ({why})")
         return cls(model, config, dtype, folder, say, facts)
+
+    def dtype_of(self, *, is_query: bool) -> str:
+        """Return the precision of one side."""
+        return "fp32" if is_query and self.config.query_dtype == "fp32" else self.dtype
 
     def encode(
         self,
@@ -95,7 +100,7 @@ class PartEncoder:
             self.model,
             self.facts,
             is_query=is_query,
-            dtype=self.dtype,
+            dtype=self.dtype_of(is_query=is_query),
             store=self.config.store,
         )
         cache = VectorCache.open(self.folder, facts, self.say if launch.rank() == 0 else None)
@@ -198,7 +203,7 @@ class _Job:
                 texts,
                 is_query=self.is_query,
                 budget=config.batch_tokens,
-                dtype=self.encoder.dtype,
+                dtype=self.encoder.dtype_of(is_query=self.is_query),
                 report=report,
                 multi_vector=False,
             )
@@ -250,7 +255,7 @@ def encode_chosen(
         texts,
         is_query=is_query,
         budget=encoder.config.batch_tokens,
-        dtype=encoder.dtype,
+        dtype=encoder.dtype_of(is_query=is_query),
     )
     for places, part in batches:
         lengths = (part.mask.sum(1) + 1).tolist()

@@ -285,7 +285,19 @@ def test_the_precision_that_was_probed_stays(model: M3Model, run: Run) -> None:
     other = "fp32" if probed == "bf16" else "bf16"
     path.write_text(json.dumps({"dtype": other, "why": ""}))
     run(model, config=config)
-    assert run.said[0] == f"encoding in {other} on cpu (as found before: {path})"
+    queries = ", queries in fp32" if other == "bf16" else ""
+    assert run.said[0] == f"encoding in {other}{queries} on cpu (as found before: {path})"
+
+
+def test_queries_are_encoded_in_fp32(model: M3Model, run: Run) -> None:
+    """Unless they are to take the precision of passages; these are in bf16 either way."""
+    bf16 = PartEncoder.of(model, replace(CONFIG, dtype="bf16"), str(run.folder), run.said.append)
+    assert (bf16.dtype_of(is_query=True), bf16.dtype_of(is_query=False)) == ("fp32", "bf16")
+    options = replace(CONFIG, dtype="bf16", query_dtype="same")
+    same = PartEncoder.of(model, options, str(run.folder), run.said.append)
+    assert same.dtype_of(is_query=True) == "bf16"
+    assert run.said[0].startswith("encoding in bf16, queries in fp32 on ")
+    assert run.said[1].startswith("encoding in bf16 on ")
 
 
 @pytest.mark.parametrize("device", ["cuda:9", "mps", "gpu"])

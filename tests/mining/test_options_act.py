@@ -55,6 +55,10 @@ ACTS: dict[str, tuple[Options, Options]] = {
     "starved": (SHALLOW, {"starved": "random"}),
     "seed": ({"sampling": "random"}, {"seed": 1}),
     "encode.dtype": ({}, {"encode": {"dtype": "bf16"}}),
+    "encode.query_dtype": (
+        {"encode": {"dtype": "bf16"}},
+        {"encode": {"dtype": "bf16", "query_dtype": "same"}},
+    ),
     "encode.store": ({}, {"encode": {"store": "fp16"}}),
     "rescore.by": ({}, HYBRID),
     "rescore.weights": (HYBRID, {"rescore": {"by": "hybrid", "weights": [0.0, 1.0, 0.0]}}),
