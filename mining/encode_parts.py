@@ -22,7 +22,7 @@ from mining.devices import device_for
 from mining.encode import Report, encode_batches, probe_dtype
 from mining.encode_config import EncodeConfig
 from mining.shards import Ids, Shards, Vectors
-from mining.text_parts import TextParts, texts_digest
+from mining.text_parts import ListedTexts, texts_digest
 from train import launch
 from train.model import M3Model
 from train.scoring import Embeddings
@@ -86,7 +86,7 @@ class PartEncoder:
 
     def encode(
         self,
-        texts: TextParts,
+        texts: ListedTexts,
         *,
         is_query: bool,
         heads: Sequence[str] = ("dense",),
@@ -155,7 +155,7 @@ class _Job:
     texts_done: int = 0
     tokens_done: int = 0
 
-    def do(self, number: int, parts: TextParts) -> str:
+    def do(self, number: int, parts: ListedTexts) -> str:
         """Encode what is missing of a part; return the digest of its texts."""
         texts = parts.part(number)
         digest = texts_digest(texts)

@@ -28,7 +28,7 @@ from mining.miner import Found
 from mining.pool import Pool, Scores
 from mining.search import PoolSearch
 from mining.shards import Ids, Shards
-from mining.text_parts import ListedTexts, TextParts
+from mining.text_parts import ListedTexts
 from mining.top import merge_top
 from pipelines import runner
 from pipelines.config import RunConfig
@@ -162,7 +162,7 @@ def encode_on_workers(
     """Return the vectors of queries and passages, encoded by workers."""
     size = config.mining.encode.part_texts
     texts = dict(zip(SIDES, (pool.queries, pool.passages), strict=True))
-    parts: dict[str, TextParts] = {side: ListedTexts(t, size) for side, t in texts.items()}
+    parts: dict[str, ListedTexts] = {side: ListedTexts(t, size) for side, t in texts.items()}
     job = EncodeJob(config=config, workspace=workspace, dtype=encoder.dtype)
     elements = [(side, part) for side in SIDES for part in range(len(parts[side]))]
     for side, part in elements:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from curation import storage
 from curation.errors import ConfigError
 from mining.encode_parts import Encoded, PartEncoder
-from mining.text_parts import ListedTexts, TextParts
+from mining.text_parts import ListedTexts
 from pipelines.config import RunConfig
 from pipelines.encoders import encoder_folder
 from pipelines.terminal import Progress, say
@@ -42,13 +42,13 @@ def cache_folder(config: RunConfig) -> str:
 def encode_listed(
     encoder: PartEncoder,
     name: str,
-    texts: Sequence[str] | TextParts,
+    texts: Sequence[str],
     *,
     is_query: bool,
     heads: Sequence[str] = ("dense",),
 ) -> Encoded:
     """Return the vectors of texts, with a progress line that calls them `name`."""
-    parts = ListedTexts(texts, encoder.config.part_texts) if isinstance(texts, Sequence) else texts
+    parts = ListedTexts(texts, encoder.config.part_texts)
     rank, world = launch.rank(), launch.world_size()
     if rank:  # the first process tells for all
         return encoder.encode(parts, is_query=is_query, heads=heads)
