@@ -29,6 +29,7 @@ STEPS = ("encode", "finetune", "retromae")
 TOKENS = 8192
 LIMIT_MB = 8000
 BUDGET = 2048  # tokens of a sub-batch; a longer text is encoded alone, layer by layer
+WHOLE_MB = 384  # a batch of more than 62,500 tokens takes a gradient of the whole embedding table
 POINTS = {512: ((2, 6), (8, 32)), 2048: ((1, 2), (4, 10)), 8192: ((0, 1), (2, 6))}
 """Of each length the texts measured without sub-batches and with; 0: the model alone."""
 
@@ -133,7 +134,8 @@ def batches(arguments: argparse.Namespace) -> None:
             given = [run("batch", memory=memory, texts=n, length=length) for n in points]
             low, high = (found["peak_mb"] for found in given)
             slope = (high - low) / (points[1] - points[0])
-            largest[memory] = points[0] + (LIMIT_MB - low) / slope
+            limit = LIMIT_MB - (WHOLE_MB if memory == "cache" else 0)
+            largest[memory] = points[0] + (limit - low) / slope
             print(f"{length} {memory}: {points} texts {low}, {high} MB, {slope:.1f} MB a text; "
                   f"{largest[memory]:.0f} in 8 GB", flush=True)  # fmt: skip
         print(f"{length}: {largest['cache'] / largest['plain']:.1f} times", flush=True)
