@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from curation.errors import ConfigError
+from curation.errors import ConfigError, first_line
 
 _DRIVER = "/dev/nvidiactl"  # is there where a driver is
 
@@ -23,7 +23,7 @@ def device_for(name: str, option: str) -> torch.device:
         working = float((torch.ones(2, device=device) + 1).sum().item()) == 4.0
         reason = "" if working else "it computes wrong sums"
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
     if reason:
         raise ConfigError(f"{option} = {name!r}: {device} does not work ({reason}); {_choices()}")
     return device

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from curation import storage
-from curation.errors import ConfigError, InputError
+from curation.errors import ConfigError, InputError, first_line
 from mining.cache import Say, VectorCache, model_facts, side_facts
 from mining.csr import Csr, in_order
 from mining.devices import device_for
@@ -213,11 +213,10 @@ class _Job:
                 f"{self.encoder.model.device} has memory for; set a smaller one"
             ) from error
         except RuntimeError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigError(
                 f"mining.encode.device = {config.device!r}: {self.encoder.model.device} failed "
-                f"while it encoded ({reason}); the parts that are done are kept: name another "
-                "device, or cpu, and run again"
+                f"while it encoded ({first_line(error)}); the parts that are done are kept: name "
+                "another device, or cpu, and run again"
             ) from error
 
     @property

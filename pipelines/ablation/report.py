@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pipelines.ablation.tables import Table, seeds_table, tables_of
 from pipelines.report import markdown
-from pipelines.report.markup import document, escape, section, totals
+from pipelines.report.markup import document, escape, plain_table, section, totals
 
 Found = Mapping[str, Any]
 
@@ -78,19 +78,4 @@ def _told(changed: Found) -> str:
 def _table(table: Table) -> str:
     title, columns, rows = table
     heading = f"<h3>{escape(title)}</h3>" if title else ""
-    return f'{heading}<div class="scroll"><table>{_head(columns)}{_body(rows)}</table></div>'
-
-
-def _head(columns: Sequence[str]) -> str:
-    return f"<thead><tr>{_cells(columns, 'th')}</tr></thead>"
-
-
-def _body(rows: Sequence[Sequence[str]]) -> str:
-    lines = "".join(f"<tr>{_cells(row, 'td')}</tr>" for row in rows)
-    return f"<tbody>{lines}</tbody>"
-
-
-def _cells(row: Sequence[str], tag: str) -> str:
-    first, *others = row
-    rest = "".join(f'<{tag} class="n">{escape(cell)}</{tag}>' for cell in others)
-    return f"<{tag}>{escape(first)}</{tag}>{rest}"
+    return heading + plain_table(columns, rows)

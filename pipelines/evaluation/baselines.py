@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from curation.errors import InputError
+from curation.errors import InputError, first_line
 from mining.analysis import Analyser, TokenizerAnalyser, analyser
 from mining.bm25 import Bm25Index
 from mining.encode import Report, Vectors
@@ -95,7 +95,7 @@ def sentence_transformer(wanted: EvaluationModel, locate: Callable[[str], str]) 
     try:
         model = SentenceTransformer(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise InputError(f"{folder} does not load in sentence-transformers: {reason}") from error
 
     def embed(texts: Sequence[str], *, is_query: bool, report: Report | None = None) -> Vectors:
