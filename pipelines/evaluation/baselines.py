@@ -27,14 +27,16 @@ class Bm25Retriever:
     depth: int
     tokenizer: Any = None
     """Of the paper's variant; None: an analyzer for the documents' language."""
-    _corpus: str = ""
+    _built: tuple[str, str] = ("", "")
+    """Of which documents the index is, and for which language."""
     _index: Bm25Index | None = field(default=None, repr=False)
 
     def retrieve(self, data: RetrievalSet, report: Report | None = None) -> dict[str, Ranked]:
         """Return the ranking of a set's documents."""
-        if self._index is None or self._corpus != data.corpus:
+        wanted = data.corpus, data.document_language
+        if self._index is None or self._built != wanted:
             self._index = Bm25Index.build(data.documents, self._analyser(data.document_language))
-            self._corpus = data.corpus
+            self._built = wanted
         if report:
             report(len(data.documents), 0)
         return {LEXICAL: self._index.search(data.queries, min(self.depth, len(data.documents)))}

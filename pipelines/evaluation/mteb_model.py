@@ -19,13 +19,14 @@ import numpy as np
 
 from curation.errors import ConfigError, unknown_name
 from mining.encode import best_device
+from mining.text_parts import texts_digest
 from pipelines.encoders import encoder_folder
 from pipelines.evaluation.config import PRESETS, EvaluationConfig
 from pipelines.evaluation.encoding import Encoder, Ints
 from pipelines.evaluation.models import config_of
 from pipelines.evaluation.retrieval import Floats, M3Retriever, Ranked, weighted
 from pipelines.evaluation.runs import Run, named
-from pipelines.evaluation.sets import RetrievalSet, digest
+from pipelines.evaluation.sets import RetrievalSet
 from train import checkpoint
 from train.config import ModelConfig
 from train.precision import resolve_precision
@@ -98,7 +99,7 @@ class M3Search:
             document_ids=list(self._corpus),
             documents=list(self._corpus.values()),
             judgements={},
-            corpus=digest(self._corpus),
+            corpus=texts_digest([*self._corpus.values()]),
         )
         if top_ranked is None:
             ranked = self._retriever.find(data).runs(self._weights)[self.mode]

@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import xxhash
-
 from curation import storage
 from curation.draw import rank
 from curation.errors import InputError
 from curation.splits import SplitConfig
+from mining.text_parts import texts_digest
 from pipelines.evaluation import questions
 from pipelines.evaluation.config import EvaluationSet
 from pipelines.evaluation.formats import answers, beir, multilingual
@@ -35,7 +34,7 @@ class RetrievalSet:
     answers: dict[str, list[str]] = field(default_factory=dict)
     """Of MKQA: what a relevant document contains, for each query; there are no judgements then."""
     corpus: str = ""
-    """A digest of the documents: those of sets that share it are encoded once."""
+    """A digest of the documents' texts: those of sets that share it are encoded once."""
     preset: str = ""
 
     @property
@@ -138,18 +137,10 @@ def load_set(wanted: EvaluationSet, out: str, splits: SplitConfig) -> RetrievalS
         language=wanted.language,
         document_language=wanted.document_language or wanted.language,
         answers={q: a for q, a in content.answers.items() if q in wanted_ids},
-        corpus=digest(content.corpus),
+        corpus=texts_digest([*content.corpus.values()]),
         preset=wanted.preset,
     )
     return capped(found, len(kept), wanted.max_documents) if wanted.max_documents else found
-
-
-def digest(corpus: dict[str, str]) -> str:
-    """Return what tells one corpus from another: a digest of its ids and texts, in their order."""
-    found = xxhash.xxh3_128()
-    for name, text in corpus.items():
-        found.update(f"{name}\0{text}\0".encode("utf-8", "replace"))
-    return found.hexdigest()
 
 
 def corpus_of(wanted: EvaluationSet) -> str:
@@ -211,10 +202,10 @@ def capped(data: RetrievalSet, queries: int, passages: int) -> RetrievalSet:
     )
     wanted = needed.union(ranked[: max(0, passages - len(needed))])
     chosen = [i for i, name in enumerate(data.document_ids) if name in wanted]
-    corpus = {data.document_ids[i]: data.documents[i] for i in chosen}
+    documents = [data.documents[i] for i in chosen]
     return replace(
         few,
-        document_ids=list(corpus),
-        documents=list(corpus.values()),
-        corpus=digest(corpus),
+        document_ids=[data.document_ids[i] for i in chosen],
+        documents=documents,
+        corpus=texts_digest(documents),
     )

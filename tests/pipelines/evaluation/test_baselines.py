@@ -132,6 +132,17 @@ def test_bm25_knows_the_documents_language() -> None:
     assert scores[0][0] > 0
 
 
+def test_bm25_of_the_same_documents_in_another_language() -> None:
+    """The index is made anew for the analyzer of the other language."""
+    bm25 = Bm25Retriever(10)
+    documents, queries = ["Die Häuser der Stadt wurden gebaut."], ["Welches Haus baute man?"]
+    found = [
+        bm25.retrieve(set_of(queries, documents, language))["bm25"][1].tolist()
+        for language in ("de", "en", "de")
+    ]
+    assert found == [[[0]], [[-1]], [[0]]]
+
+
 def test_bm25_on_the_models_own_tokens(tiny_encoder: str) -> None:
     """The paper's variant: pieces of the tokenizer."""
     wanted = EvaluationModel(kind="bm25", analysis="tokenizer")

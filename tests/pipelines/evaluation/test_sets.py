@@ -129,11 +129,14 @@ def test_questions_search_the_same_documents_in_another_language(tmp_path: Path)
 
 
 def test_sets_of_equal_documents_share_them(tmp_path: Path) -> None:
-    """What is encoded once is told by content, wherever it lies."""
+    """What is encoded once is told by the texts, wherever they lie and however they are called."""
     for name in ("a", "b", "c"):
-        write_beir(tmp_path / name, prefix="x" if name == "c" else "")
-    a, b, c = (load(beir(tmp_path / name)).corpus for name in ("a", "b", "c"))
-    assert a == b != c
+        write_beir(tmp_path / name, prefix="x" if name == "b" else "")
+    corpus = tmp_path / "c" / "corpus.jsonl"
+    corpus.write_text(corpus.read_text() + '{"_id": "d5", "text": "one more"}\n')
+    a, b, c = (load(beir(tmp_path / name)) for name in ("a", "b", "c"))
+    assert a.document_ids != b.document_ids
+    assert a.corpus == b.corpus != c.corpus
 
 
 @pytest.mark.parametrize(
