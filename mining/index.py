@@ -70,7 +70,7 @@ class Recall:
 
 @dataclass(slots=True, weakref_slot=True)
 class DenseIndex:
-    """A corpus that can be searched; `build` it,."""
+    """A corpus that can be searched; `build` makes one."""
 
     vectors: Shards
     config: IndexConfig

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from mining.groups import Keys, text_keys
 from mining.lists import Ids, Lists, Mask, starts_of
+from mining.text_file import TextFile
 from mining.texts import Texts, flat
 
 Scores = npt.NDArray[np.float32]
@@ -38,25 +39,27 @@ class Collected:
     negative_teachers: Scores
 
 
-def collect(rows: pa.Table, most_negatives: int, corpus: Iterable[pa.Table]) -> Collected:
+def collect(
+    rows: pa.Table, most_negatives: int, corpus: Iterable[pa.Table], folder: str | None = None
+) -> Collected:
     """Return the passages of `ROW`s and those of `corpus` (`PASSAGE`s) that are not among them.
 
     Passages are numbered in the order in which they come: positives, named negatives, corpus. Of
-    equal texts the first one names the passage.
+    equal texts the first one names the passage. Texts are in a file in `folder`, not in memory.
     """
     positives, positive_owners = _side(rows, "positive")
     negatives, negative_owners = _side(rows, "negative")
     kept = _kept_negatives(rows, positives, positive_owners, negatives, negative_owners)
     kept &= _first(negative_owners, kept, most_negatives)
     owners = negative_owners[kept]
-    distinct = _Distinct()
+    distinct = _Distinct(TextFile(folder))
     found = [distinct.add(positives), distinct.add(negatives.filter(pa.array(kept)))]
     for table in corpus:
         distinct.add(table)
-    whole = distinct.table()
+    whole = distinct.names()
     count = len(rows)
     return Collected(
-        texts=Texts(flat(whole["text"])),
+        texts=Texts(distinct.texts.mapped()),
         keys=distinct.keys(),
         ids=flat(whole["id"]),
         documents=Texts(flat(whole["document"])),
@@ -139,8 +142,9 @@ def _teachers(rows: pa.Table, side: str, count: int) -> Scores:
 class _Distinct:
     """Passages as they come, without those whose text was there before."""
 
-    def __init__(self) -> None:
-        self._tables: list[pa.Table] = [PASSAGE.empty_table()]
+    def __init__(self, texts: TextFile) -> None:
+        self.texts = texts
+        self._names: list[pa.Table] = [PASSAGE.empty_table().drop_columns("text")]
         self._known = np.zeros(0, np.uint64)  # ascending
         self._numbers = np.zeros(0, np.int64)  # of these
 
@@ -152,7 +156,9 @@ class _Distinct:
         order = np.argsort(first[fresh], kind="stable")
         numbers = np.empty(len(order), np.int64)
         numbers[order] = np.arange(len(order)) + len(self._known)
-        self._tables.append(table.take(pa.array(first[fresh][order])))
+        taken = table.take(pa.array(first[fresh][order]))
+        self.texts.add(flat(taken["text"]))
+        self._names.append(taken.drop_columns("text"))
         known = np.concatenate([self._known, distinct[fresh]])
         both = np.concatenate([self._numbers, numbers])
         by_key = np.argsort(known)
@@ -160,9 +166,9 @@ class _Distinct:
         own: Ids = self._numbers[np.searchsorted(self._known, distinct)][inverse]
         return own
 
-    def table(self) -> pa.Table:
-        """Return the passages by number."""
-        return pa.concat_tables(self._tables)
+    def names(self) -> pa.Table:
+        """Return what is known of the passages, by number, but for their texts."""
+        return pa.concat_tables(self._names)
 
     def keys(self) -> Keys:
         """Return the hash of each passage's text by number."""

@@ -95,15 +95,17 @@ def build_pool(
     config: MiningConfig,
     corpus: Iterable[pa.Table] = (),
     links: Links = NO_LINKS,
+    folder: str | None = None,
 ) -> Pool:
     """Return the pool of `ROW`s and of the further passages `corpus` (`PASSAGE`s, in order).
 
     Of a labelled row up to `config.negatives` negatives join the pool, without those that are
-    positives of the same question elsewhere. Raises `InputError` where there is no row.
+    positives of the same question elsewhere. The passages' texts are mapped from a file without a
+    name in `folder`. Raises `InputError` where there is no row.
     """
     if not len(rows):
         raise InputError("no pair or question has a relation of mining.relations; nothing to mine")
-    found = collect(rows, config.negatives, corpus)
+    found = collect(rows, config.negatives, corpus, folder)
     query_keys = text_keys(Texts(flat(rows["query"])), fold=True)
     questions = numbered(query_keys)
     folded_keys = text_keys(found.texts, fold=True)

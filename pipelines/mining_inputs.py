@@ -82,7 +82,9 @@ def read_pool(config: RunConfig, sources: Manifests) -> Pool:
     listed = [p for name in taken if name != "labelled" for p in paths[name]]
     rows = select_rows(listed, config.mining.relations, config.mining.limits, config.splits)
     further = _corpus(config, paths)
-    return build_pool(ordered(rows, labelled), config.mining, further, read_links(config))
+    folder = None if storage.is_url(config.out) else storage.local_path(config.out)
+    links = read_links(config)
+    return build_pool(ordered(rows, labelled), config.mining, further, links, folder)
 
 
 def _parts(config: RunConfig, name: str, listed: Mapping[str, Any]) -> list[str]:

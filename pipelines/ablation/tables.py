@@ -17,13 +17,15 @@ AVERAGE = ""
 def tables_of(study: Mapping[str, Any], sets: Mapping[str, int]) -> Iterator[Table]:
     """Yield a study's tables: all benchmarks, differences, the paper's, each benchmark."""
     groups = benchmarks(sets)
-    yield f"Mean of {len(groups)} benchmarks", ["arm", *MODES], _values(study, AVERAGE)
+    headings = [_heading(name, group, sets) for name, group in groups.items()]
+    heading = headings[0] if len(groups) == 1 else f"Mean of {len(groups)} benchmarks"
+    yield heading, ["arm", *MODES], _values(study, AVERAGE)
     yield f"Difference to {study['base']}", ["arm", *MODES], _differences(study, AVERAGE)
     if paper := study["paper"]:
         yield f"The paper's: {paper['title']}", ["arm", *paper["modes"]], _paper(paper)
     if len(groups) > 1:
-        for name, group in groups.items():
-            yield _heading(name, group, sets), ["arm", *MODES], _values(study, name)
+        for heading, name in zip(headings, groups, strict=True):
+            yield heading, ["arm", *MODES], _values(study, name)
 
 
 def _heading(name: str, group: list[str], sets: Mapping[str, int]) -> str:
