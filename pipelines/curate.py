@@ -114,75 +114,83 @@ def build(pipeline: beam.Pipeline, job: CurateJob) -> None:
         | "Splits" >> Elements(splits, job.workspace)
         | "Extract" >> beam.ParDo(Extract(job)).with_outputs(*SPILLED)
     )
-    config, workspace = job.config, job.workspace
-    stored = store(workspace, "config", config)
-    keys = extracted.documents | "Decide" >> beam.ParDo(ThinKeys(stored)).with_outputs(
-        "titles", main="ids"
-    )
-    drops = keys.ids | "Older versions" >> StoreShards("drops", workspace, dedup.older_versions)
-    frequency = config.pairs.max_title_frequency
-    generic = keys.titles | "Generic titles" >> StoreShards(
-        "titles", workspace, partial(caps.generic_titles, limit=frequency)
-    )
     joined = (extracted.redirects, extracted.documents) | "Alternative titles" >> JoinRedirects(
-        config, workspace, job.part_bytes
+        job.config, job.workspace, job.part_bytes
     )
-    decisions = [drops, generic, joined.joined]
-    if config.near_duplicates.enabled:
-        shards = clusters.shard_count(sum(split.bytes for split in splits))
-        find = FindNearDuplicates(config, workspace, shards, drops)
-        decisions.append(extracted.documents | "Near duplicates" >> find)
-    documents = extracted.documents | "Documents" >> WriteParts(
-        job.plan("documents", DOCUMENT),
-        job.workspace,
-        DocumentMergeSetup(config, job.tokenizer, workspace, job.extraction),
-        spills=("pairs", "references", "rejects", "hosts"),
-        after=decisions | "Decisions" >> beam.Flatten(),
-    )
-    capped = (
-        documents.hosts
-        | "Hosts" >> beam.FlatMap(read_hosts)
-        | "Cap"
-        >> StoreShards(
-            "capped", workspace, partial(caps.over_cap, cap=config.pairs.max_pairs_per_domain)
-        )
-    )
-    citations = (
-        (extracted.references, documents.references)
-        | "References" >> beam.Flatten()
-        | "Citations" >> ResolveCitations(config, job.tokenizer, workspace)
-    )
-    if job.capped_sources:
-        translations = extracted.pairs | "Surplus" >> FindSurplus(
-            config.parallel.max_translations, job.capped_sources, workspace
-        )
-        capped = (capped, translations) | "Caps" >> beam.Flatten()
-    pairs = (
-        (extracted.pairs, documents.pairs, citations.pairs)
-        | "All pairs" >> beam.Flatten()
-        | (
-            "Pairs"
-            >> WriteParts(
-                job.plan("pairs", PAIR, **length_options()),
-                job.workspace,
-                CappedMergeSetup(PairMergeSetup(config, workspace), workspace),
-                after=capped,
-            )
-        )
-    )
-    merged = [extracted.questioned | "Labelled" >> labelled(job)] if job.gives_labelled else []
+    decisions = [*_decisions(extracted, job, sum(split.bytes for split in splits)), joined.joined]
+    documents = _documents(extracted, decisions, job)
+    citations = _citations(extracted, documents, job)
+    pairs = _pairs(extracted, documents, citations, job)
+    rejects = [part.rejects for part in (extracted, joined, documents, citations, pairs)]
+    if job.gives_labelled:
+        rejects.append(extracted.questioned | "Labelled" >> labelled(job))
     _ = (
-        (
-            extracted.rejects,
-            joined.rejects,
-            documents.rejects,
-            citations.rejects,
-            pairs.rejects,
-            *merged,
-        )
+        rejects
         | "All rejects" >> beam.Flatten()
         | "Rejects" >> WriteParts(job.plan("rejects", REJECT), job.workspace, keep_all, spills=())
     )
+
+
+def _decisions(extracted: Any, job: CurateJob, size: int) -> list[beam.PCollection]:
+    """Return what is decided about all documents: older versions, generic titles, duplicates."""
+    config, workspace = job.config, job.workspace
+    keys = extracted.documents | "Decide" >> beam.ParDo(
+        ThinKeys(store(workspace, "config", config))
+    ).with_outputs("titles", main="ids")
+    drops = keys.ids | "Older versions" >> StoreShards("drops", workspace, dedup.older_versions)
+    generic = partial(caps.generic_titles, limit=config.pairs.max_title_frequency)
+    decisions = [drops, keys.titles | "Generic titles" >> StoreShards("titles", workspace, generic)]
+    if config.near_duplicates.enabled:
+        find = FindNearDuplicates(config, workspace, clusters.shard_count(size), drops)
+        decisions.append(extracted.documents | "Near duplicates" >> find)
+    return decisions
+
+
+def _documents(extracted: Any, decisions: list[beam.PCollection], job: CurateJob) -> Any:
+    """Write the documents once all is decided; return what else comes of them."""
+    setup = DocumentMergeSetup(job.config, job.tokenizer, job.workspace, job.extraction)
+    return extracted.documents | "Documents" >> WriteParts(
+        job.plan("documents", DOCUMENT),
+        job.workspace,
+        setup,
+        spills=("pairs", "references", "rejects", "hosts"),
+        after=decisions | "Decisions" >> beam.Flatten(),
+    )
+
+
+def _citations(extracted: Any, documents: Any, job: CurateJob) -> Any:
+    """Return the pairs of papers and what they cite."""
+    return (
+        (extracted.references, documents.references)
+        | "References" >> beam.Flatten()
+        | "Citations" >> ResolveCitations(job.config, job.tokenizer, job.workspace)
+    )
+
+
+def _pairs(extracted: Any, documents: Any, citations: Any, job: CurateJob) -> Any:
+    """Write the pairs that no cap leaves out; return their rejects."""
+    setup = CappedMergeSetup(PairMergeSetup(job.config, job.workspace), job.workspace)
+    write = WriteParts(
+        job.plan("pairs", PAIR, **length_options()),
+        job.workspace,
+        setup,
+        after=_capped(extracted, documents, job),
+    )
+    found = (extracted.pairs, documents.pairs, citations.pairs) | "All pairs" >> beam.Flatten()
+    return found | "Pairs" >> write
+
+
+def _capped(extracted: Any, documents: Any, job: CurateJob) -> beam.PCollection:
+    """Return the pairs over the cap of a domain, or of a sentence's translations."""
+    over = partial(caps.over_cap, cap=job.config.pairs.max_pairs_per_domain)
+    hosts = documents.hosts | "Hosts" >> beam.FlatMap(read_hosts)
+    capped = hosts | "Cap" >> StoreShards("capped", job.workspace, over)
+    if not job.capped_sources:
+        return capped
+    translations = extracted.pairs | "Surplus" >> FindSurplus(
+        job.config.parallel.max_translations, job.capped_sources, job.workspace
+    )
+    return (capped, translations) | "Caps" >> beam.Flatten()
 
 
 def labelled(job: CurateJob) -> WriteLabelled:
