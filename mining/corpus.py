@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curation import pii, storage, text
+from curation import parquet, pii, storage, text
 from curation.config import CurationConfig, SourceConfig
 from curation.errors import InputError
 from curation.inputs import inputs_of
@@ -109,9 +108,8 @@ def pairs_corpus(paths: Sequence[str], splits: SplitConfig) -> Iterator[pa.Table
 
 def _parquet(paths: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
     for path in paths:
-        with storage.open_read(path) as handle:
-            for batch in pq.ParquetFile(handle).iter_batches(_BATCH, columns=columns):
-                yield pa.Table.from_batches([batch])
+        for batch in parquet.batches(path, columns, _BATCH):
+            yield pa.Table.from_batches([batch])
 
 
 def _passages(table: pa.Table, texts: Any, **columns: Any) -> pa.Table:
@@ -147,9 +145,8 @@ def _named(rows: Iterable[dict[str, Any]], path: str, language_of: Languages) ->
 
 
 def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
-    with storage.open_read(path) as handle:
-        for batch in pq.ParquetFile(handle).iter_batches(_BATCH):
-            yield from batch.to_pylist()
+    for batch in parquet.batches(path, rows=_BATCH):
+        yield from batch.to_pylist()
 
 
 def _json_rows(path: str) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from curation.clusters import BAND, candidate_edges, rows_of
+from curation.clusters import BAND, candidate_edges, rows_of, sorted_rows
 from curation.minhash import NearDuplicateConfig, as_sets, band_hashes, jaccard
 from curation.shingles import Shingles
 from mining.lists import Ids
@@ -88,17 +88,27 @@ def near_duplicates(texts: Texts, threshold: float, known: Ids) -> Ids:
     """
     config = NearDuplicateConfig(threshold=threshold, rows=_rows_a_band(threshold))
     distinct, first = np.unique(known, return_index=True)
-    bands = []
-    for start in range(0, len(first), _BATCH):
-        chosen = first[start : start + _BATCH]
-        hashes, has_any = band_hashes(config.shingle(texts.take(chosen)), config)
-        keys = np.repeat(np.flatnonzero(has_any) + start, config.bands).astype(np.uint64)
-        bands.append(rows_of(BAND, _short(hashes.reshape(-1)), keys))
-    edges = candidate_edges(np.concatenate([np.empty(0, BAND), *bands]))
+    hashes, keys = _bands(texts, first, config)
+    edges = sorted_rows(
+        np.concatenate([candidate_edges(rows_of(BAND, band, keys)) for band in hashes.T])
+    )
     left, right = edges["low"].astype(np.int64), edges["high"].astype(np.int64)
     alike = _similar(texts, first, left, right, config)
     joined = connected(len(first), left[alike], right[alike])
     return distinct[joined][np.searchsorted(distinct, known)]
+
+
+def _bands(
+    texts: Texts, numbers: Ids, config: NearDuplicateConfig
+) -> tuple[npt.NDArray[np.uint32], Keys]:
+    """Return (m, bands) hashes of the texts that have n-grams, and places (m,) in `numbers`."""
+    hashes, keys = [np.empty((0, config.bands), np.uint32)], [np.empty(0, np.uint64)]
+    for start in range(0, len(numbers), _BATCH):
+        chosen = texts.take(numbers[start : start + _BATCH])
+        found, has_any = band_hashes(config.shingle(chosen), config)
+        hashes.append(_short(found))
+        keys.append(np.flatnonzero(has_any).astype(np.uint64) + np.uint64(start))
+    return np.concatenate(hashes), np.concatenate(keys)
 
 
 def _rows_a_band(threshold: float) -> int:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from curation import manifest, storage
+from curation import manifest, parquet, storage
 from curation.errors import ConfigError
 from mining import corpus
 from mining.links import NO_LINKS, Links, links_of
@@ -148,6 +147,5 @@ def _folder(config: RunConfig, name: str, columns: list[str]) -> Iterator[pa.Tab
     if not storage.exists(storage.join(directory, "_SUCCESS")):
         return
     for path in _parts(config, name, manifest.read(directory, "make curate")):
-        with storage.open_read(path) as handle:
-            for batch in pq.ParquetFile(handle).iter_batches(8192, columns=columns):
-                yield pa.Table.from_batches([batch])
+        for batch in parquet.batches(path, columns):
+            yield pa.Table.from_batches([batch])

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import zstandard
 
-from curation import storage
+from curation import parquet, storage
 from curation.errors import InputError
 from curation.extract import language_code
 from curation.language_codes import canonical_code
@@ -90,10 +90,9 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
 def _parquet_rows(path: str) -> Iterator[Mapping[str, Any]]:
     wanted = {"title", "url", *_IDS, *_TEXTS, *_LANGUAGES}
     with storage.open_read(path) as handle:
-        file = pq.ParquetFile(handle)
-        columns = [name for name in file.schema_arrow.names if name in wanted]
-        for batch in file.iter_batches(1024, columns=columns):
-            yield from batch.to_pylist()
+        columns = [name for name in pq.read_schema(handle).names if name in wanted]
+    for batch in parquet.batches(path, columns, 1024):
+        yield from batch.to_pylist()
 
 
 def _json_rows(path: str) -> Iterator[Mapping[str, Any]]:

@@ -35,13 +35,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def rows_of(paths: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of shards, one row group in memory at a time."""
-    import pyarrow.parquet as pq
+    """Yield the rows of shards, a few hundred in memory at a time."""
+    from curation import parquet
 
     for path in paths:
-        with storage.open_read(path) as handle:
-            for batch in pq.ParquetFile(handle).iter_batches(512):
-                yield from batch.to_pylist()
+        for batch in parquet.batches(path, rows=512):
+            yield from batch.to_pylist()
 
 
 def write_lines(path: str, lines: Iterator[str]) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from curation import manifest, storage
+from curation import manifest, parquet, storage
 from curation.draw import rank
 from curation.splits import SplitConfig
 from pipelines.evaluation.config import EvaluationSet
@@ -51,7 +49,5 @@ def _documents(out: str, needed: set[str], limit: int) -> dict[str, str]:
 
 
 def _parquet_rows(path: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    with storage.open_read(path) as handle:
-        file = pq.ParquetFile(handle)
-        for batch in file.iter_batches(columns=columns):
-            yield from batch.to_pylist()
+    for batch in parquet.batches(path, columns):
+        yield from batch.to_pylist()

@@ -16,7 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import storage
+from curation import parquet, storage
 from curation.draw import rank
 from curation.records import REJECT, SAMPLE, Document, Reject, Sample, documents_from, to_table
 from curation.synthesis import prompts, quotas, sampling
@@ -105,19 +105,17 @@ def _document_rows(part: str, job: SynthJob) -> Iterator[dict[str, Any]]:
     """Yield id, language, source of the documents of a part and whether they may be drawn."""
     config, columns = job.config, ["id", "source", "language", "script", "quality"]
     is_counted = sampling.has_token_band(config)
-    with storage.open_read(job.documents_path(part)) as handle:
-        batches = pq.ParquetFile(handle).iter_batches(
-            columns=[*columns, "text"] if is_counted else columns
-        )
-        for row in (row for batch in batches for row in batch.to_pylist()):
-            if config.languages and row["language"] not in config.languages:
-                continue
-            characters = row.pop("quality")["characters"]
-            eligible = sampling.is_eligible(row["language"], row["script"], characters, config)
-            if eligible and is_counted:
-                [tokens] = shared_counter(job.tokenizer).lengths([row["text"]])
-                eligible = sampling.fits_token_band(tokens, config)
-            yield row | {"eligible": eligible}
+    wanted = [*columns, "text"] if is_counted else columns
+    batches = parquet.batches(job.documents_path(part), wanted)
+    for row in (row for batch in batches for row in batch.to_pylist()):
+        if config.languages and row["language"] not in config.languages:
+            continue
+        characters = row.pop("quality")["characters"]
+        eligible = sampling.is_eligible(row["language"], row["script"], characters, config)
+        if eligible and is_counted:
+            [tokens] = shared_counter(job.tokenizer).lengths([row["text"]])
+            eligible = sampling.fits_token_band(tokens, config)
+        yield row | {"eligible": eligible}
 
 
 def draw_documents(
