@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,14 +53,16 @@ def collect(
     kept = _kept_negatives(rows, positives, positive_owners, negatives, negative_owners)
     kept &= _first(negative_owners, kept, most_negatives)
     owners = negative_owners[kept]
-    distinct = _Distinct(TextFile(folder))
-    found = [distinct.add(positives), distinct.add(negatives.filter(pa.array(kept)))]
-    for table in corpus:
-        distinct.add(table)
+    with closing(TextFile(folder)) as stored:
+        distinct = _Distinct(stored)
+        found = [distinct.add(positives), distinct.add(negatives.filter(pa.array(kept)))]
+        for table in corpus:
+            distinct.add(table)
+        texts = Texts(stored.mapped())
     whole = distinct.names()
     count = len(rows)
     return Collected(
-        texts=Texts(distinct.texts.mapped()),
+        texts=texts,
         keys=distinct.keys(),
         ids=flat(whole["id"]),
         documents=Texts(flat(whole["document"])),
@@ -143,7 +146,7 @@ class _Distinct:
     """Passages as they come, without those whose text was there before."""
 
     def __init__(self, texts: TextFile) -> None:
-        self.texts = texts
+        self._texts = texts
         self._names: list[pa.Table] = [PASSAGE.empty_table().drop_columns("text")]
         self._known = np.zeros(0, np.uint64)  # ascending
         self._numbers = np.zeros(0, np.int64)  # of these
@@ -157,7 +160,7 @@ class _Distinct:
         numbers = np.empty(len(order), np.int64)
         numbers[order] = np.arange(len(order)) + len(self._known)
         taken = table.take(pa.array(first[fresh][order]))
-        self.texts.add(flat(taken["text"]))
+        self._texts.add(flat(taken["text"]))
         self._names.append(taken.drop_columns("text"))
         known = np.concatenate([self._known, distinct[fresh]])
         both = np.concatenate([self._numbers, numbers])

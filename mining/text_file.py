@@ -21,7 +21,7 @@ class TextFile:
 
     def __init__(self, folder: str | None = None) -> None:
         """Open a file in `folder`, else in the system's temporary one; `OSError` if it cannot."""
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `mapped` closes it
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `close` closes it
         self._size = 0
         self._ends: list[Ids] = [np.zeros(1, np.int64)]
 
@@ -38,12 +38,15 @@ class TextFile:
         self._size += end - start
 
     def mapped(self) -> pa.LargeStringArray:
-        """Return all texts as one array over the mapped file; nothing may be added afterwards."""
+        """Return all texts as one array over the mapped file, which stays when this is closed."""
         self._file.flush()
         ends = np.concatenate(self._ends)
         empty = not self._size  # what has no bytes cannot be mapped
         data = b"" if empty else mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
-        self._file.close()  # the map keeps it
         return pa.LargeStringArray.from_buffers(
             len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(data)
         )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,27 +20,28 @@ from mining.text_file import TextFile
 @given(st.lists(st.lists(st.text(max_size=9), max_size=5), max_size=5), st.integers(0, 2))
 def test_texts_come_back_as_they_were_added(batches: list[list[str]], skipped: int) -> None:
     """Whatever they are cut into, and though an array may begin within its buffers."""
-    stored = TextFile()
-    for texts in batches:
-        stored.add(pa.array(["ä\0" * skipped] * skipped + texts, pa.large_string()).slice(skipped))
-    found = stored.mapped()
+    with closing(TextFile()) as stored:
+        for texts in batches:
+            whole = pa.array(["ä\0" * skipped] * skipped + texts, pa.large_string())
+            stored.add(whole.slice(skipped))
+        found = stored.mapped()
     found.validate(full=True)
     assert found.to_pylist() == [text for texts in batches for text in texts]
 
 
 def test_long_texts_are_written_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mining.text_file._PART", 3)
-    stored = TextFile()
-    stored.add(pa.array(["äöü", "", "x" * 10], pa.large_string()))
-    assert stored.mapped().to_pylist() == ["äöü", "", "x" * 10]
+    with closing(TextFile()) as stored:
+        stored.add(pa.array(["äöü", "", "x" * 10], pa.large_string()))
+        assert stored.mapped().to_pylist() == ["äöü", "", "x" * 10]
 
 
 def test_no_file_stays(tmp_path: Path) -> None:
     """Neither while it is written, nor once it is mapped: a killed run has nothing to tidy."""
-    stored = TextFile(str(tmp_path))
-    stored.add(pa.array(["some text"], pa.large_string()))
-    assert os.listdir(tmp_path) == []
-    found = stored.mapped()
+    with closing(TextFile(str(tmp_path))) as stored:
+        stored.add(pa.array(["some text"], pa.large_string()))
+        assert os.listdir(tmp_path) == []
+        found = stored.mapped()
     assert os.listdir(tmp_path) == []
     assert found.to_pylist() == ["some text"]
 
