@@ -13,11 +13,11 @@ from mining.analysis import Analyser, TokenizerAnalyser, analyser
 from mining.bm25 import Bm25Index
 from mining.encode import Report, Vectors
 from mining.index import search
-from pipelines.evaluation.config import EvaluationModel
+from pipelines.evaluation.config import LEXICAL, EvaluationModel
 from pipelines.evaluation.retrieval import Ranked
 from pipelines.evaluation.sets import RetrievalSet
 
-LEXICAL, DENSE = "bm25", "dense"
+DENSE = "dense"
 
 
 @dataclass(slots=True)

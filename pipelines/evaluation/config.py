@@ -14,6 +14,8 @@ MODELS = ("m3", "bm25", "sentence-transformers", "endpoint")
 """What can be evaluated."""
 ANALYSES = ("language", "tokenizer")
 BEFORE, AFTER = "before", "after"
+LEXICAL = "bm25"
+"""The one mode of BM25."""
 
 
 @dataclass(frozen=True, slots=True)

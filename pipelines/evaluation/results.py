@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.evaluation import significance
-from pipelines.evaluation.baselines import LEXICAL
-from pipelines.evaluation.config import BEFORE, EvaluationConfig
+from pipelines.evaluation.config import BEFORE, LEXICAL, EvaluationConfig
 from pipelines.evaluation.significance import Values as Numbers
 from pipelines.evaluation.significance import compare, holm, interval
 from train.metrics import MEASURES, Values

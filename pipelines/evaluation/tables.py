@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.evaluation.config import AFTER, BEFORE
+from pipelines.evaluation.config import AFTER, BEFORE, LEXICAL
 from pipelines.terminal import table
 
 MEASURES = ("nDCG@10", "Recall@20", "Recall@100", "MRR@10")
@@ -73,7 +73,12 @@ def _side_by_side(one: Row, title: str) -> str:
 
 def label_of(row: Row) -> str:
     """Return a row's name: its model and mode."""
-    return f"{row['model']} {row['mode']}".rstrip()
+    return f"{row['model']} {mode_of(row)}".rstrip()
+
+
+def mode_of(row: Row) -> str:
+    """Return a row's mode; that of BM25, which has one, says nothing."""
+    return "" if row["mode"] == LEXICAL else str(row["mode"])
 
 
 def marks_of(one: Row) -> dict[tuple[str, str, str], str]:

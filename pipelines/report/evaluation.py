@@ -15,6 +15,7 @@ from pipelines.evaluation.tables import (
     column_of,
     label_of,
     measures_of,
+    mode_of,
 )
 from pipelines.report import lines
 from pipelines.report.charts import meter
@@ -158,7 +159,7 @@ def _bars(one: Row, measure: str) -> str:
 
 def _mode_first(row: Row) -> str:
     """Return a row's name with what tells it from its neighbours first: the end may be cut off."""
-    return f"{row['mode']} {row['model']}".strip()
+    return f"{mode_of(row)} {row['model']}".strip()
 
 
 def _curves(groups: Iterable[tuple[list[Row], Row]]) -> str:
