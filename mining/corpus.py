@@ -108,7 +108,7 @@ def pairs_corpus(paths: Sequence[str], splits: SplitConfig) -> Iterator[pa.Table
 
 def _parquet(paths: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
     for path in paths:
-        for batch in parquet.batches(path, columns, _BATCH):
+        for batch in parquet.batches(path, columns):
             yield pa.Table.from_batches([batch])
 
 
@@ -125,7 +125,7 @@ def _passages(table: pa.Table, texts: Any, **columns: Any) -> pa.Table:
 def files_corpus(pattern: str, language_of: Languages) -> Iterator[pa.Table]:
     """Yield the passages of Parquet files or JSON lines; raise `InputError` for other layouts."""
     for path in storage.expand(pattern):
-        read = _parquet_rows if path.endswith(".parquet") else _json_rows
+        read = parquet.rows if path.endswith(".parquet") else _json_rows
         yield from _tables(_named(read(path), path, language_of))
 
 
@@ -142,11 +142,6 @@ def _named(rows: Iterable[dict[str, Any]], path: str, language_of: Languages) ->
         language = str(row.get("language") or "") or language_of(body)
         if body:
             yield _row(identity, body, str(row.get("title") or ""), language)
-
-
-def _parquet_rows(path: str) -> Iterator[dict[str, Any]]:
-    for batch in parquet.batches(path, rows=_BATCH):
-        yield from batch.to_pylist()
 
 
 def _json_rows(path: str) -> Iterator[dict[str, Any]]:

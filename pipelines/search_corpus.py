@@ -91,8 +91,7 @@ def _parquet_rows(path: str) -> Iterator[Mapping[str, Any]]:
     wanted = {"title", "url", *_IDS, *_TEXTS, *_LANGUAGES}
     with storage.open_read(path) as handle:
         columns = [name for name in pq.read_schema(handle).names if name in wanted]
-    for batch in parquet.batches(path, columns, 1024):
-        yield from batch.to_pylist()
+    yield from parquet.rows(path, columns, 1024)
 
 
 def _json_rows(path: str) -> Iterator[Mapping[str, Any]]:

@@ -39,8 +39,7 @@ def rows_of(paths: list[str]) -> Iterator[dict[str, Any]]:
     from curation import parquet
 
     for path in paths:
-        for batch in parquet.batches(path, rows=512):
-            yield from batch.to_pylist()
+        yield from parquet.rows(path, held=512)
 
 
 def write_lines(path: str, lines: Iterator[str]) -> int:

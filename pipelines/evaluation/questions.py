@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from curation import manifest, parquet, storage
 from curation.draw import rank
 from curation.splits import SplitConfig
@@ -18,7 +15,7 @@ def read(wanted: EvaluationSet, out: str, splits: SplitConfig) -> Content:
     rows = [
         row
         for path in manifest.part_paths(storage.join(out, "questions"), listed)
-        for row in _parquet_rows(path, ["id", "query", "document_id", "relation"])
+        for row in parquet.rows(path, ["id", "query", "document_id", "relation"])
         if row["relation"] == "question-document" and splits.is_held_out([row["document_id"]])
     ]
     rows.sort(key=lambda row: rank(row["id"], "query"))
@@ -35,19 +32,14 @@ def _documents(out: str, needed: set[str], limit: int) -> dict[str, str]:
     """Return the needed documents and, by smallest hash, others up to `limit` (0: all)."""
     listed = manifest.read(storage.join(out, "documents"), "make curate")
     paths = manifest.part_paths(storage.join(out, "documents"), listed)
-    ids = [row["id"] for path in paths for row in _parquet_rows(path, ["id"])]
+    ids = [row["id"] for path in paths for row in parquet.rows(path, ["id"])]
     others = sorted((i for i in ids if i not in needed), key=lambda i: rank(i, "distractor"))
     room = max(0, limit - len(needed)) if limit else len(others)
     wanted = needed | set(others[:room])
     texts = {
         row["id"]: row["text"]
         for path in paths
-        for row in _parquet_rows(path, ["id", "text"])
+        for row in parquet.rows(path, ["id", "text"])
         if row["id"] in wanted
     }
     return dict(sorted(texts.items()))
-
-
-def _parquet_rows(path: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-    for batch in parquet.batches(path, columns):
-        yield from batch.to_pylist()

@@ -106,8 +106,7 @@ def _document_rows(part: str, job: SynthJob) -> Iterator[dict[str, Any]]:
     config, columns = job.config, ["id", "source", "language", "script", "quality"]
     is_counted = sampling.has_token_band(config)
     wanted = [*columns, "text"] if is_counted else columns
-    batches = parquet.batches(job.documents_path(part), wanted)
-    for row in (row for batch in batches for row in batch.to_pylist()):
+    for row in parquet.rows(job.documents_path(part), wanted):
         if config.languages and row["language"] not in config.languages:
             continue
         characters = row.pop("quality")["characters"]

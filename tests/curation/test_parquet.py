@@ -27,7 +27,7 @@ def write(path: Path) -> pa.Table:
 
 def test_all_rows_come_in_order(tmp_path: Path) -> None:
     table = write(tmp_path / "f.parquet")
-    found = list(parquet.batches(str(tmp_path / "f.parquet"), rows=7))
+    found = list(parquet.batches(str(tmp_path / "f.parquet"), held=7))
     assert max(map(len, found)) == 7
     assert pa.Table.from_batches(found).equals(table)
 
@@ -43,7 +43,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     write(tmp_path / "f.parquet")
     tracemalloc.start()
     try:
-        rows = sum(len(batch) for batch in parquet.batches(str(tmp_path / "f.parquet"), rows=_ROWS))
+        rows = sum(len(batch) for batch in parquet.batches(str(tmp_path / "f.parquet"), held=_ROWS))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
